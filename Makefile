@@ -1,0 +1,150 @@
+# mapwatch. `make help` lists the targets. Products go to build/ (SAN= builds to build/san-NAME/).
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+msg = @printf '  %-8s %s\n' '$(1)' '$(2)'
+else
+Q :=
+msg = @:
+endif
+
+SAN ?=
+B := build$(if $(SAN),/san-$(SAN))
+PREFIX ?= /usr
+DESTDIR ?=
+VERSION := 0.1.0
+
+# The newest versioned clang that knows the BPF target; Debian 12 has 16, Debian 13 has 19.
+CLANG ?= $(firstword $(shell command -v clang-19 clang-18 clang-17 clang-16) clang)
+LLVM_STRIP ?= $(firstword $(shell command -v llvm-strip-19 llvm-strip-18 llvm-strip-17 llvm-strip-16) llvm-strip)
+CLANG_FORMAT ?= $(firstword $(shell command -v clang-format-16 clang-format-19) clang-format)
+BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
+CXX := g++
+CC := gcc
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
+OPT ?= -O2
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -g)
+PKGS := libbpf libelf libdw spdlog fmt
+# -isystem: warnings of other people's headers are not ours to mend.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
+CXXFLAGS := -std=c++20 $(OPT) -g1 -pipe $(WARN) $(SANFLAGS) -Iinclude -Iuser -isystem $(B)/gen $(PKG_CFLAGS) \
+	-DMAPWATCH_VERSION='"$(VERSION)"'
+LDFLAGS := $(SANFLAGS)
+DEPFLAGS = -MMD -MP
+
+USER_SRC := $(sort $(shell find user -name '*.cpp'))
+LIB_OBJ := $(patsubst %.cpp,$(B)/%.o,$(filter-out user/main.cpp,$(USER_SRC)))
+UNIT_SRC := $(sort $(shell find tests/unit -name '*.cpp' 2>/dev/null))
+UNIT_OBJ := $(patsubst %.cpp,$(B)/%.o,$(UNIT_SRC))
+BPFTEST_SRC := $(sort $(wildcard tests/bpf/*.cpp))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.cpp))
+BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.cpp))
+SKEL := $(B)/gen/mapwatch.skel.h
+
+.PHONY: all help deps test unit bpf-test golden e2e check check-full lint fmt bench fuzz demo install clean
+all: $(B)/mapwatch ## build build/mapwatch
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what the build and the tests need (Debian 12, 13)
+	@.ci/deps
+
+# ---- BPF ----
+$(B)/bpf/mapwatch.bpf.o: bpf/mapwatch.bpf.c $(wildcard bpf/*.h) include/mapwatch/abi.h vmlinux/x86/vmlinux.h
+	$(call msg,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_x86 -O2 -g -std=gnu11 -Wall -Wextra -Wshadow -Werror \
+		-Wno-unused-parameter -Iinclude -Ibpf -idirafter vmlinux/x86 -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(SKEL): $(B)/bpf/mapwatch.bpf.o
+	$(call msg,SKEL,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name mapwatch_bpf > $@
+
+# ---- user side ----
+$(B)/%.o: %.cpp | $(SKEL)
+	$(call msg,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CXXFLAGS) $(DEPFLAGS) -c $< -o $@
+
+$(B)/libmapwatch.a: $(LIB_OBJ)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/mapwatch: $(B)/user/main.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# ---- tests ----
+$(UNIT_OBJ): CXXFLAGS += -Itests/unit
+$(B)/tests/unit_tests: $(UNIT_OBJ) $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lgmock -lgtest_main -lgtest -lpthread
+
+# The detector's BPF headers, compiled for this machine with sanitizers: no kernel, no root.
+$(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) include/mapwatch/abi.h
+	$(call msg,CLANG++,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG)++ -std=c++20 -O1 -g -Wall -Wextra -Wshadow -Werror -Wno-unused-parameter -Wno-unused-function \
+		-fsanitize=address,undefined -fno-sanitize-recover=all -Itests/bpf -Iinclude -Ibpf \
+		-o $@ $(BPFTEST_SRC) -lgtest_main -lgtest -lpthread
+
+unit: $(B)/tests/unit_tests
+	$(Q)$(B)/tests/unit_tests --gtest_brief=1
+
+bpf-test: $(B)/tests/bpf_tests
+	$(Q)$(B)/tests/bpf_tests --gtest_brief=1
+
+test: unit bpf-test golden ## unit, host-BPF and golden tests (no root)
+
+golden: $(B)/mapwatch
+	$(Q)tests/golden/run $(B)/mapwatch
+
+e2e: $(B)/mapwatch ## real Go programs (root)
+	$(Q)tests/e2e/run --quick
+
+check: ## everything CI runs: deps, build, unit, host-BPF, golden, lint, e2e (root)
+	$(Q).ci/check
+
+check-full: ## check with every cell of the e2e matrix (hours; root)
+	$(Q).ci/check --full
+
+bench: $(B)/mapwatch ## figures beside the goals (root)
+	$(Q)tests/bench/run
+
+demo: ## build, race a small HTTP service, show the warning and then Go's own crash (root)
+	$(Q)MW_DEPS=build .ci/deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/e2e/demo
+
+$(B)/fuzz/%: tests/fuzz/%.cpp $(USER_SRC) | $(SKEL)
+	$(call msg,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG)++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude -Iuser \
+		$(PKG_CFLAGS) -o $@ $< $(shell find user/base user/elf user/arch user/ingest -name '*.cpp') -ldw -lelf -lfmt -lZydis
+
+FUZZ_SECONDS ?= 30
+fuzz: $(patsubst tests/fuzz/%.cpp,$(B)/fuzz/%,$(FUZZ_SRC)) ## each fuzz entry for FUZZ_SECONDS
+	$(Q)tests/fuzz/run $(B)/fuzz $(FUZZ_SECONDS)
+
+lint: ## layers, format, shellcheck
+	$(Q).ci/lint $(CLANG_FORMAT)
+
+fmt: ## clang-format in place
+	$(Q)git ls-files 'user/*.h' 'user/*.cpp' 'bpf/*' 'include/*.h' 'tests/*.cpp' 'tests/*.h' | xargs $(CLANG_FORMAT) -i
+
+install: $(B)/mapwatch ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 0755 $(B)/mapwatch $(DESTDIR)$(PREFIX)/bin/mapwatch
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

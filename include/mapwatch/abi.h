@@ -1,0 +1,217 @@
+/* The contract between the kernel side (bpf/, C11) and the user side (user/, C++20): events, policy, layouts,
+ * counters. The only header both compile. Padding is explicit and every size is asserted, so that a field
+ * added on one side fails the build of the other. */
+#ifndef MAPWATCH_ABI_H
+#define MAPWATCH_ABI_H
+
+#ifdef __cplusplus
+#include <cstddef>
+#include <cstdint>
+typedef std::uint8_t mw_u8;
+typedef std::uint16_t mw_u16;
+typedef std::uint32_t mw_u32;
+typedef std::uint64_t mw_u64;
+#define MW_ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), #type)
+#else
+typedef unsigned char mw_u8;
+typedef unsigned short mw_u16;
+typedef unsigned int mw_u32;
+typedef unsigned long long mw_u64;
+#define MW_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
+#endif
+
+#define MW_ABI_VERSION 1u
+
+#define MW_MAX_STACK 64      /* frames kept of one stack; a longer one is cut and says so (MW_ACCESS_STACK_CUT) */
+#define MW_MAX_TEXT 128      /* bytes kept of a fatal string; Go's own are under 64 */
+#define MW_MAX_LAYOUTS 256   /* binaries watched at once */
+#define MW_MAX_SITES 65536   /* armed sites over all binaries */
+#define MW_MAX_TARGETS 4096  /* processes watched at once */
+#define MW_SLOTS 65536u      /* watch table, direct-mapped, power of two */
+#define MW_PAIRS 16384u      /* allowance table by pair of sites, power of two */
+
+/* What a goroutine does to a map. Values are written to recorded files: never renumbered. */
+enum mw_op {
+  MW_OP_NONE = 0,
+  MW_OP_WRITE = 1,
+  MW_OP_READ = 2,
+  MW_OP_ITERATE = 3,
+  MW_OP_DELETE = 4,
+  MW_OP_CLEAR = 5,
+  MW_OP_CLONE = 6,
+  MW_OP_FATAL = 7, /* runtime.fatal */
+  MW_OP_THROW = 8, /* runtime.throw */
+};
+
+/* The instruction a probe sits on decides where the caller's PC is and which hits count. */
+enum mw_site_class {
+  MW_SITE_NONE = 0,
+  MW_SITE_PUSH = 1,  /* prologue's `push %rbp` (Go 1.21+): arguments in registers, [RSP] return address, RBP the caller's frame */
+  MW_SITE_JCC = 2,   /* stack check's jbe (Go 1.17-1.20): as PUSH; a hit with CF or ZF set is about to grow the stack: not counted */
+  MW_SITE_CALL = 3,  /* `call rel32` in the caller: [RSP] is no return address, chain[0] is the caller */
+  MW_SITE_ENTRY = 4, /* first instruction, single-stepped: fatal and throw before Go 1.21 only; as PUSH */
+};
+
+/* Where the map pointer and the map type are at a site. */
+enum mw_arg {
+  MW_ARG_NONE = 0,
+  MW_ARG_FUNC = 1, /* runtime.map*: type RAX, map RBX */
+  MW_ARG_METHOD = 2, /* (*Map).Delete/Clear/Clone: map RAX, type RBX */
+  MW_ARG_ITER = 3, /* mapiternext, (*Iter).Next: iterator RAX; map and type are fields of it (struct mw_layout) */
+  MW_ARG_ITER_INIT = 4, /* (*Iter).Init: iterator RAX, type RBX, map RCX */
+};
+
+/* The cookie of a link's site: kind 8 | class 4 | arg 4 | layout 16 | site 32 bits, lowest first. */
+#define MW_COOKIE(op, cls, arg, layout, site)                                                     \
+  ((mw_u64)(op) | ((mw_u64)(cls) << 8) | ((mw_u64)(arg) << 12) | ((mw_u64)(layout) << 16) |       \
+   ((mw_u64)(site) << 32))
+#define MW_COOKIE_OP(c) ((mw_u32)((c) & 0xff))
+#define MW_COOKIE_CLASS(c) ((mw_u32)(((c) >> 8) & 0xf))
+#define MW_COOKIE_ARG(c) ((mw_u32)(((c) >> 12) & 0xf))
+#define MW_COOKIE_LAYOUT(c) ((mw_u32)(((c) >> 16) & 0xffff))
+#define MW_COOKIE_SITE(c) ((mw_u32)((c) >> 32))
+
+/* Facts of a binary, by the cookie's layout index. Offsets are bytes. */
+struct mw_layout {
+  mw_u32 goid;      /* runtime.g.goid */
+  mw_u32 gopc;      /* runtime.g.gopc: PC of the go statement that made the goroutine */
+  mw_u32 mark;      /* map header -> byte that holds the writing mark */
+  mw_u32 mark_mask; /* 0x04 (hmap.flags & hashWriting) or 0xff (Map.writing) */
+  mw_u32 iter_map;  /* iterator -> map pointer */
+  mw_u32 iter_type; /* iterator -> map type pointer */
+  mw_u32 map_len;   /* map header -> count/used, 8 bytes */
+  mw_u32 valid;     /* 0: index not in use, hits are ignored */
+};
+MW_ASSERT_SIZE(struct mw_layout, 32);
+
+enum mw_policy_flags {
+  MW_POLICY_MARK_ONLY = 1, /* no dwell: one CPU, or asked for */
+  MW_POLICY_HOLD_ALL = 2,  /* tests: every candidate dwells, no allowance */
+};
+
+/* What a process may be charged, by tgid (in the initial PID namespace). */
+struct mw_policy {
+  mw_u32 flags;
+  mw_u32 dwell_ns;      /* how long a watch stands */
+  mw_u32 hold_max_ns;   /* the longest wait for a mark to clear */
+  mw_u32 per_second;    /* operations of one map that may be held per second, at least */
+  mw_u32 one_in;        /* and 1 in this many hits of a map */
+  mw_u32 share_ppm;     /* held time per process, parts per million of wall time: the bucket's rate */
+  mw_u64 burst_ns;      /* the bucket's size */
+};
+MW_ASSERT_SIZE(struct mw_policy, 32);
+
+enum mw_event_kind {
+  MW_EVENT_ACCESS = 1, /* half of an overlap: struct mw_access_event */
+  MW_EVENT_FATAL = 2,  /* runtime.fatal/throw entered: struct mw_fatal_event */
+  MW_EVENT_EXEC = 3,   /* a watched process ran exec: struct mw_event_head */
+  MW_EVENT_EXIT = 4,   /* a watched process' last thread exited: struct mw_event_head */
+};
+
+struct mw_event_head {
+  mw_u32 kind;
+  mw_u32 size;    /* of the whole event, bytes */
+  mw_u64 time_ns; /* CLOCK_MONOTONIC */
+  mw_u32 tgid;    /* as the initial PID namespace numbers them */
+  mw_u32 tid;
+  mw_u32 cpu;
+  mw_u32 layout;
+};
+MW_ASSERT_SIZE(struct mw_event_head, 32);
+
+enum mw_role {
+  MW_ROLE_WATCHER = 1, /* stood in the map when the other arrived */
+  MW_ROLE_VISITOR = 2, /* arrived at a map on which a watch stood, or whose mark was set */
+};
+enum mw_evidence {
+  MW_EVIDENCE_WATCH = 1, /* both halves seen: two events share (slot, generation) */
+  MW_EVIDENCE_MARK = 2,  /* the mark was set: one event; `other` is the last recorded writer, or empty */
+  MW_EVIDENCE_SLOT = 3,  /* both sides raced for one empty slot: as WATCH, other side known by (slot, generation) only */
+};
+enum mw_access_flags {
+  MW_ACCESS_STACK_CUT = 1,   /* more than MW_MAX_STACK frames */
+  MW_ACCESS_STACK_ERROR = 2, /* the kernel could not walk the stack */
+  MW_ACCESS_OTHER_KNOWN = 4, /* other_* are filled (MARK: last writer; WATCH: the partner's identity) */
+  MW_ACCESS_NO_RET = 8,      /* [RSP] could not be read: the caller may be missing from pc[] */
+};
+
+/* pc[0] is the probed function's site, pc[1] its caller (a return address), and so on outwards. At MW_SITE_CALL
+ * pc[0] is the caller's call instruction. */
+struct mw_stack {
+  mw_u32 count;
+  mw_u32 pad;
+  mw_u64 pc[MW_MAX_STACK];
+};
+MW_ASSERT_SIZE(struct mw_stack, 8 + 8 * MW_MAX_STACK);
+
+struct mw_access_event {
+  struct mw_event_head head;
+  mw_u8 role;
+  mw_u8 evidence;
+  mw_u8 op;
+  mw_u8 site_class;
+  mw_u32 site;
+  mw_u32 slot;
+  mw_u32 generation;
+  mw_u64 map;
+  mw_u64 type; /* address of the map's type in the target; 0 when the site does not tell */
+  mw_u64 len;
+  mw_u64 g;
+  mw_u64 goid;
+  mw_u64 gopc;
+  mw_u64 watch_ns; /* WATCHER: when the watch was published; VISITOR: 0 */
+  mw_u64 held_ns;  /* how long this side was held in all */
+  mw_u64 other_g;
+  mw_u64 other_goid;
+  mw_u64 other_pc; /* MARK: caller's PC of the last recorded write */
+  mw_u8 other_op;
+  mw_u8 pad0[3];
+  mw_u32 flags; /* mw_access_flags */
+  struct mw_stack stack;
+};
+MW_ASSERT_SIZE(struct mw_access_event, 32 + 16 + 11 * 8 + 8 + 8 + 8 * MW_MAX_STACK);
+
+enum mw_fatal_flags {
+  MW_FATAL_TEXT_UNREADABLE = 1, /* not even bpf_copy_from_user could read it: user space classifies by its own read */
+  MW_FATAL_TEXT_CUT = 2,
+};
+
+struct mw_fatal_event {
+  struct mw_event_head head;
+  mw_u8 op; /* MW_OP_FATAL or MW_OP_THROW */
+  mw_u8 site_class;
+  mw_u16 text_len;
+  mw_u32 flags; /* mw_fatal_flags | mw_access_flags << 8 */
+  mw_u64 text_addr;
+  mw_u64 g;
+  mw_u64 goid;
+  mw_u64 gopc;
+  mw_u64 last_map; /* the map of this goroutine's last recorded access on any armed site, 0 if none is remembered */
+  mw_u64 ip;
+  mw_u64 sp;
+  mw_u64 bp;
+  mw_u8 text[MW_MAX_TEXT];
+  struct mw_stack stack;
+};
+MW_ASSERT_SIZE(struct mw_fatal_event, 32 + 8 + 8 * 8 + MW_MAX_TEXT + 8 + 8 * MW_MAX_STACK);
+
+/* Per CPU; the user side sums them. Everything that is not delivered is counted here, by stage. */
+struct mw_counters {
+  mw_u64 hits;          /* counted operations on watched processes */
+  mw_u64 ignored;       /* hits of processes not watched, restarts of a stack check, nil maps */
+  mw_u64 candidates;
+  mw_u64 dwells;
+  mw_u64 dwell_ns;      /* measured */
+  mw_u64 holds;         /* waits for a mark or a partner */
+  mw_u64 hold_ns;       /* measured */
+  mw_u64 overlaps;      /* halves decided, before they are sent */
+  mw_u64 refused_rate;  /* candidates that the map's own bound refused */
+  mw_u64 refused_budget; /* candidates that the process's bucket or the pair's share refused */
+  mw_u64 lost_ring;     /* events that found the ring full */
+  mw_u64 lost_slot;     /* watches that found their slot taken by another map */
+  mw_u64 lost_read;     /* mark or iterator could not be read from user memory */
+  mw_u64 torn;          /* visits that a changed generation made void */
+};
+MW_ASSERT_SIZE(struct mw_counters, 14 * 8);
+
+#endif /* MAPWATCH_ABI_H */

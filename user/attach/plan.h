@@ -1,0 +1,41 @@
+// Which instructions of a binary to probe, and why the others not: a pure function of the binary.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "elf/go_binary.h"
+#include "mapwatch/abi.h"
+
+namespace mapwatch::attach {
+
+/// One probe: data, printable, attachable.
+struct ProbeSpec {
+  mw_op op = MW_OP_NONE;
+  mw_site_class site_class = MW_SITE_NONE;
+  mw_arg arg = MW_ARG_NONE;
+  std::string function;           ///< pclntab name
+  std::uint64_t entry = 0;        ///< virtual address of the function
+  std::uint64_t address = 0;      ///< virtual address of the probed instruction
+  std::uint64_t file_offset = 0;  ///< what the kernel attaches by
+  std::string instruction;        ///< "push", "jbe", "call", ... as decoded
+  std::vector<std::uint8_t> bytes;  ///< original bytes of the instruction, compared with the mapped file before attach
+  bool emulated = false;          ///< the kernel emulates it (no single step)
+};
+
+/// A map or fatal function that is in the binary and gets no probe of its own.
+struct Omission {
+  std::string function;
+  std::string reason;  ///< "calls runtime.mapassign_faststr, which is probed", "instruction cmp is not emulated", ...
+};
+
+struct Plan {
+  std::vector<ProbeSpec> probes;  ///< by address
+  std::vector<Omission> omissions;
+};
+
+/// Plans the function probes of `binary`. Fails (kUnsupported) when no map function can be probed, with the reasons.
+Result<Plan> plan_probes(const elf::GoBinary& binary);
+
+}  // namespace mapwatch::attach

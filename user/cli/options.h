@@ -1,0 +1,75 @@
+// The command line, environment and config file as plain values. Filled by cli::parse, read by app/.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace mapwatch::cli {
+
+enum class Command {
+  kNone, kRun, kWatch, kLs, kDoctor, kReplay, kTop, kDump, kDossier, kThaw, kDaemon, kGate, kChaos, kNet, kExport,
+};
+enum class Output { kText, kCompact, kJson };
+enum class When { kAuto, kAlways, kNever };
+enum class AttachMode { kAuto, kMulti, kPerf };
+
+struct Options {
+  Command command = Command::kNone;
+  // watch / run
+  std::vector<int> pids;
+  std::vector<std::string> names;
+  std::vector<std::string> exe_globs;
+  std::string cgroup;
+  std::vector<std::string> excludes;
+  bool all = false;
+  std::optional<std::uint64_t> duration_ns;
+  bool dry_run = false;
+  bool follow = false;
+  std::vector<std::string> child;  ///< CMD ARGS...
+  // common
+  Output output = Output::kText;
+  bool timestamps = false;
+  bool quiet = false;
+  int verbose = 0;
+  When color = When::kAuto;
+  std::string log_path;
+  std::string strip_path_prefix;
+  std::string suppressions;
+  std::optional<std::uint64_t> max_reports;
+  bool halt_on_first = false;
+  std::optional<int> exit_code;  ///< nullopt: 66 for run, 0 for watch
+  double budget = 0.01;          ///< share of the target's CPU time
+  std::string sample = "auto";   ///< auto, full, 1/N
+  std::optional<std::uint64_t> dwell_ns;  ///< upper bound; nullopt: auto
+  AttachMode attach = AttachMode::kAuto;
+  std::string record;
+  std::string exec;  ///< --exec CMD: run for each finding, its JSON on stdin
+  bool print_config = false;
+  std::string on_crash = "report";
+  std::string on_fatal = "map";
+  std::uint64_t max_freeze_ns = 2'000'000'000;
+  std::string state_dir = "/var/lib/mapwatch";
+  std::string run_dir = "/run/mapwatch";
+  std::uint64_t ring_size = 8u << 20;
+  std::string procfs = "/proc";
+  std::string config;
+  // replay
+  std::string replay_file;
+};
+
+/// What parse() decided: options to act on, or text to print and leave with `status` (help, version, --print-config).
+struct Parsed {
+  Options options;
+  std::optional<std::string> text;
+  int status = 0;
+};
+
+/// Resolves flag > MAPWATCH_* > config file > default by itself (CLI11 2.1.2 would put the file before the
+/// environment). Every usage error is kUsage. `env` is the process environment as NAME=VALUE.
+Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std::string>& env);
+
+}  // namespace mapwatch::cli

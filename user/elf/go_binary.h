@@ -1,0 +1,131 @@
+// A Go executable as a value: everything mapwatch needs to know of a binary, read from its bytes. No process, no
+// BPF, no printing. Addresses are the file's own virtual addresses (load bias 0).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace mapwatch::elf {
+
+/// go1.NN.P as the linker wrote it into build info. `text` keeps suffixes ("go1.24.13 X:noswissmap").
+struct GoVersion {
+  int minor = 0;  ///< 22 of go1.22.12
+  int patch = 0;  ///< 12 of go1.22.12; 0 when absent (rc, devel)
+  std::string text;
+};
+
+enum class MapKind {
+  kBuckets,  ///< runtime.hmap: Go <= 1.23, and GOEXPERIMENT=noswissmap
+  kSwiss,    ///< internal/runtime/maps.Map: Go >= 1.24
+};
+
+/// Where the offsets of runtime structs come from.
+enum class OffsetSource {
+  kDwarf,
+  kTable,       ///< go_offsets.json, entry of this minor version
+  kUnverified,  ///< newer than the table: its newest entry; shown as "unverified go1.NN"
+};
+
+/// Byte offsets of runtime structs that the detector and the reports need.
+struct Offsets {
+  OffsetSource source = OffsetSource::kTable;
+  std::uint32_t g_goid = 0;
+  std::uint32_t g_gopc = 0;
+  std::uint32_t g_m = 0;
+  std::uint32_t g_stack_lo = 0;
+  std::uint32_t g_stack_hi = 8;
+  std::uint32_t m_curg = 0;
+  std::uint32_t map_mark = 0;       ///< hmap.flags or Map.writing
+  std::uint32_t map_mark_mask = 0;  ///< 0x04 or 0xff
+  std::uint32_t map_len = 0;        ///< hmap.count or Map.used, 8 bytes
+  std::uint32_t iter_map = 0;       ///< hiter.h or Iter.m
+  std::uint32_t iter_type = 0;      ///< hiter.t or Iter.typ
+};
+
+/// One function of pclntab: [entry, end).
+struct Function {
+  std::uint64_t entry = 0;
+  std::uint64_t end = 0;
+  std::string_view name;  ///< as pclntab has it; lives as long as the GoBinary
+};
+
+/// One source frame. Innermost first in a chain: inlined callees, then the function that holds the code.
+struct SourceFrame {
+  std::string func;  ///< as Go's tracebacks write it: full import path, "[...]" for type arguments
+  std::string file;
+  int line = 0;
+  bool inlined = false;
+  std::uint64_t entry = 0;  ///< of the physical function
+};
+
+struct BuildTraits {
+  bool stripped = false;  ///< no .symtab
+  bool pie = false;
+  bool cgo = false;       ///< links C code (runtime/cgo is in pclntab)
+  bool dwarf = false;
+  bool race = false;      ///< built with -race
+};
+
+class GoBinary {
+ public:
+  /// Reads `file` (a whole ELF file), which must outlive the value. Errors: kMalformed (not ELF, truncated, no Go
+  /// pclntab, UPX-packed), kUnsupported (32-bit, not amd64, Go < 1.17), each naming what was found.
+  static Result<GoBinary> parse(Bytes file);
+
+  GoBinary(GoBinary&&) noexcept;
+  GoBinary& operator=(GoBinary&&) noexcept;
+  ~GoBinary();
+
+  const GoVersion& version() const;
+  const BuildTraits& traits() const;
+  MapKind map_kind() const;
+  const Offsets& offsets() const;
+  /// True when version() is newer than the newest table entry.
+  bool unverified() const;
+  /// GNU build id as hex, else the Go build id, else empty.
+  const std::string& build_id() const;
+  /// Main module or package path from build info ("example.com/app"), may be empty.
+  const std::string& main_path() const;
+
+  /// All functions, by entry.
+  std::span<const Function> functions() const;
+  /// The function of that exact pclntab name.
+  std::optional<Function> find(std::string_view name) const;
+  /// The function that covers `address`.
+  std::optional<Function> at(std::uint64_t address) const;
+  /// The bytes of [begin, end) as in the file; nullopt unless all are in one executable segment.
+  std::optional<Bytes> code(std::uint64_t begin, std::uint64_t end) const;
+  /// File offset of a virtual address in an executable segment (what a uprobe is attached by).
+  std::optional<std::uint64_t> file_offset(std::uint64_t address) const;
+  /// The lowest page-aligned PT_LOAD address: load bias = where the first segment is mapped - this.
+  std::uint64_t first_load_address() const;
+
+  /// Source frames of the instruction at `address`, innermost first, inlining expanded. Pass return addresses - 1.
+  /// Empty when no function covers it.
+  std::vector<SourceFrame> frames(std::uint64_t address) const;
+  /// Name of the type whose descriptor is at `address` ("map[string]*main.Session"); kMalformed when it is not one.
+  Result<std::string> type_name(std::uint64_t address) const;
+
+ private:
+  struct Impl;
+  explicit GoBinary(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Build info alone, for `ls`: cheap, and says "not Go" (kMalformed) for other files.
+struct BuildInfo {
+  GoVersion version;
+  std::string path;                              ///< package path of main
+  std::vector<std::pair<std::string, std::string>> settings;  ///< "build" lines: -ldflags, GOARCH, ...
+};
+Result<BuildInfo> read_build_info(Bytes file);
+
+}  // namespace mapwatch::elf
