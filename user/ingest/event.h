@@ -66,8 +66,12 @@ struct FatalEvent {
   std::vector<std::uint64_t> stack;
 };
 
-struct ExecEvent { EventHead head; };
-struct ExitEvent { EventHead head; };
+struct ExecEvent {
+  EventHead head;
+};
+struct ExitEvent {
+  EventHead head;
+};
 
 using Event = std::variant<AccessEvent, FatalEvent, ExecEvent, ExitEvent>;
 

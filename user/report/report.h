@@ -24,7 +24,7 @@ struct ProcessInfo {
 struct MapInfo {
   std::uint64_t addr = 0;  ///< 0 unknown
   std::string type;        ///< empty unknown
-  std::uint64_t len = 0;
+  std::optional<std::uint64_t> len;
 };
 
 struct AccessReport {
@@ -32,21 +32,22 @@ struct AccessReport {
   correlate::Attribution attribution = correlate::Attribution::kObserved;
   std::uint64_t goid = 0;
   std::uint32_t tid = 0;
-  std::vector<symbolize::Frame> stack;
+  std::vector<symbolize::Frame> stack;  ///< empty: not captured
   bool stack_cut = false;
   std::optional<symbolize::Frame> created_by;
 };
 
 struct HazardReport {
   std::string id;
-  std::uint64_t time_ns = 0;       ///< CLOCK_MONOTONIC
-  std::int64_t wall_ns = 0;        ///< CLOCK_REALTIME of the same instant
-  std::uint64_t printed_ns = 0;    ///< CLOCK_MONOTONIC when it leaves mapwatch; set by the writer
+  std::uint64_t time_ns = 0;     ///< CLOCK_MONOTONIC
+  std::int64_t wall_ns = 0;      ///< CLOCK_REALTIME of the same instant
+  std::uint64_t printed_ns = 0;  ///< CLOCK_MONOTONIC when it leaves mapwatch; set by the writer
   correlate::Severity severity = correlate::Severity::kProven;
   mw_evidence evidence = MW_EVIDENCE_WATCH;
   std::uint64_t count = 1;
   std::uint64_t overlap_ns = 0;
-  std::uint64_t lost_events = 0;
+  std::uint64_t lost_events = 0;  ///< on the whole run so far: what is not known may be more
+  correlate::Partner partner = correlate::Partner::kComplete;
   ProcessInfo process;
   MapInfo map;
   AccessReport accesses[2];
@@ -67,7 +68,8 @@ struct CrashReport {
   std::uint32_t tid = 0;
   std::vector<symbolize::Frame> stack;
   std::optional<AccessReport> other;
-  std::vector<std::string> hazard_ids;
+  bool stack_cut = false;
+  std::vector<std::string> hazard_ids;  ///< printed before the crash, in order of first sight
   std::optional<std::string> dossier;
   std::optional<std::uint64_t> frozen_ns;
 };
@@ -99,7 +101,7 @@ using Report = std::variant<HazardReport, CrashReport, LostReport, SummaryReport
 /// How reports are written.
 struct Style {
   bool color = false;
-  bool timestamps = false;       ///< -T, text forms only
+  bool timestamps = false;        ///< -T, text forms only
   std::string strip_path_prefix;  ///< --strip-path-prefix
 };
 
