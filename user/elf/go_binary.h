@@ -69,9 +69,9 @@ struct SourceFrame {
 struct BuildTraits {
   bool stripped = false;  ///< no .symtab
   bool pie = false;
-  bool cgo = false;       ///< links C code (runtime/cgo is in pclntab)
+  bool cgo = false;  ///< links C code (runtime/cgo is in pclntab)
   bool dwarf = false;
-  bool race = false;      ///< built with -race
+  bool race = false;  ///< built with -race
 };
 
 class GoBinary {
@@ -123,7 +123,7 @@ class GoBinary {
 /// Build info alone, for `ls`: cheap, and says "not Go" (kMalformed) for other files.
 struct BuildInfo {
   GoVersion version;
-  std::string path;                              ///< package path of main
+  std::string path;                                           ///< package path of main
   std::vector<std::pair<std::string, std::string>> settings;  ///< "build" lines: -ldflags, GOARCH, ...
 };
 Result<BuildInfo> read_build_info(Bytes file);
