@@ -89,6 +89,11 @@ $(B)/tests/unit_tests: $(UNIT_OBJ) $(B)/libmapwatch.a
 	$(call msg,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lgmock -lgtest_main -lgtest -lpthread
 
+# What elf::GoBinary reads from a file, as text for tests/unit/elf/oracle.py.
+$(B)/tests/elfdump: $(B)/tests/tools/elfdump.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 # The detector's BPF headers, compiled for this machine with sanitizers: no kernel, no root.
 $(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) include/mapwatch/abi.h
 	$(call msg,CLANG++,$@)
