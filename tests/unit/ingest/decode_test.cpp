@@ -1,0 +1,136 @@
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "ingest/event.h"
+
+namespace mapwatch::ingest {
+namespace {
+
+mw_access_event access_event() {
+  mw_access_event event{};
+  event.head = {MW_EVENT_ACCESS, sizeof(event), 123, 42, 43, 1, 2};
+  event.role = MW_ROLE_VISITOR;
+  event.evidence = MW_EVIDENCE_WATCH;
+  event.op = MW_OP_WRITE;
+  event.site_class = MW_SITE_PUSH;
+  event.slot = 5;
+  event.generation = 6;
+  event.map = 0xc000010000;
+  event.goid = 7;
+  event.stack.count = 2;
+  event.stack.pc[0] = 0x401000;
+  event.stack.pc[1] = 0x402000;
+  return event;
+}
+
+mw_fatal_event fatal_event() {
+  mw_fatal_event event{};
+  event.head = {MW_EVENT_FATAL, sizeof(event), 123, 42, 43, 1, 2};
+  event.op = MW_OP_FATAL;
+  event.site_class = MW_SITE_PUSH;
+  event.text_len = 5;
+  std::memcpy(event.text, "hello", 5);
+  event.stack.count = 1;
+  event.stack.pc[0] = 0x401000;
+  return event;
+}
+
+template <typename T>
+Result<Event> decode_raw(const T& event, std::size_t size = sizeof(T)) {
+  return decode(Bytes(&event, size));
+}
+
+TEST(Decode, Access) {
+  const auto event = decode_raw(access_event());
+  ASSERT_TRUE(event);
+  const auto& access = std::get<AccessEvent>(*event);
+  EXPECT_EQ(access.head.tgid, 42u);
+  EXPECT_EQ(access.head.tid, 43u);
+  EXPECT_EQ(access.head.time_ns, 123u);
+  EXPECT_EQ(access.role, MW_ROLE_VISITOR);
+  EXPECT_EQ(access.op, MW_OP_WRITE);
+  EXPECT_EQ(access.slot, 5u);
+  EXPECT_EQ(access.generation, 6u);
+  EXPECT_EQ(access.stack, (std::vector<std::uint64_t>{0x401000, 0x402000}));
+}
+
+TEST(Decode, OtherSideOnlyWhenFlagged) {
+  auto raw = access_event();
+  raw.other_goid = 9;
+  EXPECT_EQ(std::get<AccessEvent>(*decode_raw(raw)).other_goid, 0u);
+  raw.flags = MW_ACCESS_OTHER_KNOWN;
+  EXPECT_EQ(std::get<AccessEvent>(*decode_raw(raw)).other_goid, 9u);
+}
+
+TEST(Decode, StackMayBeSentAsFarAsFilled) {
+  auto raw = access_event();
+  const std::size_t size = offsetof(mw_access_event, stack) + offsetof(mw_stack, pc) + 2 * sizeof(mw_u64);
+  raw.head.size = static_cast<mw_u32>(size);
+  ASSERT_TRUE(decode_raw(raw, size));
+  raw.stack.count = 3;
+  EXPECT_FALSE(decode_raw(raw, size));
+}
+
+TEST(Decode, Fatal) {
+  const auto event = decode_raw(fatal_event());
+  ASSERT_TRUE(event);
+  EXPECT_EQ(std::get<FatalEvent>(*event).text, "hello");
+  auto unreadable = fatal_event();
+  unreadable.flags = MW_FATAL_TEXT_UNREADABLE;
+  EXPECT_EQ(std::get<FatalEvent>(*decode_raw(unreadable)).text, "");
+}
+
+TEST(Decode, ExecAndExit) {
+  mw_event_head head{MW_EVENT_EXEC, sizeof(head), 1, 42, 42, 0, 0};
+  EXPECT_TRUE(std::holds_alternative<ExecEvent>(*decode_raw(head)));
+  head.kind = MW_EVENT_EXIT;
+  EXPECT_TRUE(std::holds_alternative<ExitEvent>(*decode_raw(head)));
+}
+
+TEST(Decode, RefusesEachWrongFieldByName) {
+  const auto expect_access = [](const char* field, auto change) {
+    auto raw = access_event();
+    change(raw);
+    const auto event = decode_raw(raw);
+    ASSERT_FALSE(event) << field;
+    EXPECT_EQ(event.error().kind, ErrorKind::kMalformed);
+    EXPECT_NE(event.error().message.find(field), std::string::npos) << event.error().message;
+  };
+  expect_access("bytes", [](auto& e) { e.head.size -= 8; });
+  expect_access("kind", [](auto& e) { e.head.kind = 9; });
+  expect_access("tgid", [](auto& e) { e.head.tgid = 0; });
+  expect_access("role", [](auto& e) { e.role = 0; });
+  expect_access("role", [](auto& e) { e.role = 3; });
+  expect_access("role", [](auto& e) { e.role = MW_ROLE_WATCHER, e.evidence = MW_EVIDENCE_MARK; });
+  expect_access("evidence", [](auto& e) { e.evidence = 4; });
+  expect_access("op", [](auto& e) { e.op = MW_OP_FATAL; });
+  expect_access("op", [](auto& e) { e.op = MW_OP_NONE; });
+  expect_access("other_op", [](auto& e) { e.other_op = 77; });
+  expect_access("site_class", [](auto& e) { e.site_class = 5; });
+  expect_access("map", [](auto& e) { e.map = 0; });
+  expect_access("stack.count", [](auto& e) { e.stack.count = MW_MAX_STACK + 1; });
+  const auto expect_fatal = [](const char* field, auto change) {
+    auto raw = fatal_event();
+    change(raw);
+    const auto event = decode_raw(raw);
+    ASSERT_FALSE(event) << field;
+    EXPECT_NE(event.error().message.find(field), std::string::npos) << event.error().message;
+  };
+  expect_fatal("op", [](auto& e) { e.op = MW_OP_WRITE; });
+  expect_fatal("text_len", [](auto& e) { e.text_len = MW_MAX_TEXT + 1; });
+  expect_fatal("stack.count", [](auto& e) { e.stack.count = 0xffffffff; });
+  expect_fatal("site_class", [](auto& e) { e.site_class = 0; });
+}
+
+TEST(Decode, NeverReadsBeyondTheRecord) {
+  const auto raw = access_event();
+  for (std::size_t size = 0; size < sizeof(raw); ++size) {
+    std::vector<std::byte> cut(size);
+    std::memcpy(cut.data(), &raw, size);
+    EXPECT_FALSE(decode(Bytes(cut.data(), cut.size()))) << size;
+  }
+}
+
+}  // namespace
+}  // namespace mapwatch::ingest
