@@ -64,11 +64,13 @@ struct CrashReport {
   std::optional<std::uint64_t> map_lead_ns;  ///< the same, of hazards on this very map
   ProcessInfo process;
   MapInfo map;
+  mw_op op = MW_OP_NONE;  ///< what the crashing goroutine did to the map; NONE: not told by its stack
   std::uint64_t goid = 0;
   std::uint32_t tid = 0;
   std::vector<symbolize::Frame> stack;
-  std::optional<AccessReport> other;
   bool stack_cut = false;
+  std::optional<symbolize::Frame> created_by;
+  std::optional<AccessReport> other;
   std::vector<std::string> hazard_ids;  ///< printed before the crash, in order of first sight
   std::optional<std::string> dossier;
   std::optional<std::uint64_t> frozen_ns;

@@ -1,0 +1,178 @@
+#include "report/format.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include "base/escape.h"
+
+namespace mapwatch::report {
+
+std::string_view op_word(mw_op op) {
+  switch (op) {
+    case MW_OP_WRITE:
+      return "write";
+    case MW_OP_READ:
+      return "read";
+    case MW_OP_ITERATE:
+      return "iterate";
+    case MW_OP_DELETE:
+      return "delete";
+    case MW_OP_CLEAR:
+      return "clear";
+    case MW_OP_CLONE:
+      return "clone";
+    case MW_OP_NONE:
+    case MW_OP_FATAL:
+    case MW_OP_THROW:
+      break;
+  }
+  return "unknown";
+}
+
+std::string_view op_noun(mw_op op) {
+  if (op == MW_OP_ITERATE) {
+    return "iteration";
+  }
+  const std::string_view word = op_word(op);
+  return word == "unknown" ? "access" : word;
+}
+
+char op_letter(mw_op op) {
+  switch (op) {
+    case MW_OP_WRITE:
+      return 'W';
+    case MW_OP_READ:
+      return 'R';
+    case MW_OP_ITERATE:
+      return 'I';
+    case MW_OP_DELETE:
+      return 'D';
+    case MW_OP_CLEAR:
+      return 'C';
+    case MW_OP_CLONE:
+      return 'L';
+    case MW_OP_NONE:
+    case MW_OP_FATAL:
+    case MW_OP_THROW:
+      break;
+  }
+  return '?';
+}
+
+std::string_view severity_word(correlate::Severity severity) {
+  switch (severity) {
+    case correlate::Severity::kProven:
+      return "proven";
+    case correlate::Severity::kImminent:
+      return "imminent";
+  }
+  return "proven";
+}
+
+std::string_view evidence_word(mw_evidence evidence) {
+  switch (evidence) {
+    case MW_EVIDENCE_MARK:
+      return "mark";
+    case MW_EVIDENCE_WATCH:
+    case MW_EVIDENCE_SLOT:
+      break;
+  }
+  return "watch";
+}
+
+std::string_view attribution_word(correlate::Attribution attribution) {
+  switch (attribution) {
+    case correlate::Attribution::kObserved:
+      return "observed";
+    case correlate::Attribution::kLastWriter:
+      return "last_writer";
+    case correlate::Attribution::kUnknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+std::string rfc3339(std::int64_t wall_ns) {
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  std::int64_t seconds = wall_ns / kSecond;
+  std::int64_t rest = wall_ns % kSecond;
+  if (rest < 0) {
+    rest += kSecond;
+    --seconds;
+  }
+  const std::chrono::sys_seconds instant{std::chrono::seconds(seconds)};
+  const auto day = std::chrono::floor<std::chrono::days>(instant);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{instant - day};
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                     clock.minutes().count(), clock.seconds().count(), rest);
+}
+
+std::string human_duration(std::uint64_t ns) {
+  struct Unit {
+    std::uint64_t size;
+    const char* name;
+  };
+  static constexpr std::array<Unit, 3> kUnits{{{1'000'000'000, "s"}, {1'000'000, "ms"}, {1'000, "us"}}};
+  if (ns >= 3'600'000'000'000) {
+    const std::uint64_t minutes = ns / 60'000'000'000;
+    return fmt::format("{}h{:02}m", minutes / 60, minutes % 60);
+  }
+  if (ns >= 60'000'000'000) {
+    const std::uint64_t seconds = ns / 1'000'000'000;
+    return fmt::format("{}m{:02}s", seconds / 60, seconds % 60);
+  }
+  for (const Unit& unit : kUnits) {
+    if (ns >= unit.size) {
+      const std::uint64_t tenths = ns / (unit.size / 10);
+      return tenths < 100 ? fmt::format("{}.{}{}", tenths / 10, tenths % 10, unit.name)
+                          : fmt::format("{}{}", tenths / 10, unit.name);
+    }
+  }
+  return fmt::format("{}ns", ns);
+}
+
+std::string ordinal(std::uint64_t n) {
+  const bool teen = n % 100 >= 11 && n % 100 <= 13;
+  const char* suffix = teen ? "th" : n % 10 == 1 ? "st" : n % 10 == 2 ? "nd" : n % 10 == 3 ? "rd" : "th";
+  return fmt::format("{}{}", n, suffix);
+}
+
+std::string padded_address(std::uint64_t address) { return fmt::format("0x{:012x}", address); }
+
+std::string_view stripped_file(std::string_view file, std::string_view prefix) {
+  if (prefix.empty() || !file.starts_with(prefix)) {
+    return file;
+  }
+  file.remove_prefix(prefix.size());
+  while (file.starts_with('/')) {
+    file.remove_prefix(1);
+  }
+  return file;
+}
+
+std::string shown_file(const symbolize::Frame& frame, const Style& style) {
+  return frame.file.empty() ? "?" : escape(stripped_file(frame.file, style.strip_path_prefix));
+}
+
+const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stack) {
+  const auto user = std::find_if(stack.begin(), stack.end(), [](const symbolize::Frame& frame) { return frame.user; });
+  if (user != stack.end()) {
+    return &*user;
+  }
+  return stack.empty() ? nullptr : &stack.front();
+}
+
+std::string_view package_of(std::string_view func) {
+  const std::string_view plain = func.substr(0, func.find('['));  // type arguments may hold slashes and dots
+  const std::size_t slash = plain.rfind('/');
+  const std::size_t dot = plain.find('.', slash == std::string_view::npos ? 0 : slash);
+  return dot == std::string_view::npos ? std::string_view() : plain.substr(0, dot);
+}
+
+}  // namespace mapwatch::report

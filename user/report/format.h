@@ -1,0 +1,44 @@
+// Words, numbers and times as the printers write them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "report/report.h"
+
+namespace mapwatch::report {
+
+/// "write", "read", "iterate", "delete", "clear", "clone", as JSON has them; "unknown" for none.
+std::string_view op_word(mw_op op);
+/// The same as a noun, for text: "iteration" instead of "iterate", "access" for none.
+std::string_view op_noun(mw_op op);
+/// One letter, for compact: W, R, I, D, C (clear), L (clone), ? for none.
+char op_letter(mw_op op);
+
+std::string_view severity_word(correlate::Severity severity);
+std::string_view evidence_word(mw_evidence evidence);
+std::string_view attribution_word(correlate::Attribution attribution);
+
+/// "2026-11-23T00:14:02.118004217Z": wall-clock nanoseconds as RFC 3339 in UTC.
+std::string rfc3339(std::int64_t wall_ns);
+/// "1.8us", "41ms", "1.3s", "2m05s", "3h20m": two significant digits, for people.
+std::string human_duration(std::uint64_t ns);
+/// "1st", "2nd", "13th", "101st".
+std::string ordinal(std::uint64_t n);
+/// "0x00c0000a4060", as Go's race detector pads it.
+std::string padded_address(std::uint64_t address);
+
+/// `file` without --strip-path-prefix, with nothing in it that acts upon a terminal.
+std::string shown_file(const symbolize::Frame& frame, const Style& style);
+/// `file` without --strip-path-prefix, else as it is.
+std::string_view stripped_file(std::string_view file, std::string_view prefix);
+
+/// The frame to look at: the first of the user's own, else the first; null when there is no frame.
+const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stack);
+/// The import path of a function ("net/http" of "net/http.(*Server).Serve"); empty when the name has none.
+std::string_view package_of(std::string_view func);
+
+}  // namespace mapwatch::report

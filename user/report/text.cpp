@@ -1,0 +1,241 @@
+// The grammar of Go's race detector (compiler-rt/lib/tsan/rtl/tsan_report.cpp, SANITIZER_GO), so that people and their
+// tools know it. No logic: what is said was decided by the builder.
+#include <fmt/format.h>
+
+#include "base/escape.h"
+#include "report/format.h"
+#include "report/report.h"
+
+namespace mapwatch::report {
+namespace {
+
+constexpr std::string_view kRule = "==================\n";
+constexpr std::size_t kBuildIdShown = 16;
+
+class TextPrinter {
+ public:
+  explicit TextPrinter(const Style& style) : style_(style) {}
+
+  void operator()(const HazardReport& hazard) {
+    out_ += kRule;
+    heading("WARNING: CONCURRENT MAP ACCESS");
+    first_access(hazard);
+    out_ += '\n';
+    other_access(hazard);
+    out_ += '\n';
+    for (const AccessReport& access : hazard.accesses) {
+      created(access.goid, access.created_by);
+    }
+    time(hazard.wall_ns);
+    process(hazard.process);
+    line("Evidence",
+         fmt::format("{}; {} time; events lost {}", evidence(hazard), ordinal(hazard.count), hazard.lost_events));
+    line("Finding", fmt::format("{} severity={}", hazard.id, severity_word(hazard.severity)));
+    next(hazard.accesses[0].stack);
+    out_ += kRule;
+  }
+
+  void operator()(const CrashReport& crash) {
+    out_ += kRule;
+    heading(fmt::format("CRASH CAPTURED: fatal error: {}", escape(crash.reason)));
+    out_ += fmt::format("Crashing {}{} by goroutine {}{}:  <- all that Go prints\n", op_noun(crash.op),
+                        at_map(crash.map, true), crash.goid, thread(crash.tid));
+    stack(crash.stack, crash.stack_cut, "[stack not captured]");
+    out_ += '\n';
+    if (crash.other) {
+      out_ += fmt::format("Overlapping {} by goroutine {}{}, as mapwatch saw it before:  <- what Go does not print\n",
+                          op_noun(crash.other->op), crash.other->goid, thread(crash.other->tid));
+      stack(crash.other->stack, crash.other->stack_cut, "[stack not captured]");
+    } else {
+      out_ += "Overlapping write by an unknown goroutine:\n  [mapwatch saw no writer of this map before]\n";
+    }
+    out_ += '\n';
+    created(crash.goid, crash.created_by);
+    if (crash.other) {
+      created(crash.other->goid, crash.other->created_by);
+    }
+    time(crash.wall_ns);
+    line("Warned", warned(crash));
+    process(crash.process);
+    line("Finding", fmt::format("{} class={}", crash.id, escape(crash.crash_class)));
+    if (crash.frozen_ns) {
+      line("Frozen", fmt::format("for {}", human_duration(*crash.frozen_ns)));
+    }
+    if (crash.dossier) {
+      line("Dossier", escape(*crash.dossier));
+    }
+    next(crash.stack);
+    out_ += kRule;
+  }
+
+  void operator()(const LostReport& lost) {
+    out_ += fmt::format("mapwatch: lost {} events ({}); results may miss hazards\n", lost.count, escape(lost.stage));
+  }
+
+  void operator()(const SummaryReport& sum) {
+    out_ += fmt::format("mapwatch: {} watched, {} hits, {} dwells, {} sites ({} armed, {:.1f} %)\n",
+                        human_duration(sum.duration_ns), sum.hits, sum.dwells, sum.sites, sum.sites_armed,
+                        100 * sum.armed_share);
+    out_ += fmt::format("mapwatch: {} hazards, {} crashes, {} suppressed, {} events lost\n", sum.hazards, sum.crashes,
+                        sum.suppressed, sum.lost);
+    out_ +=
+        fmt::format("mapwatch: cost {:.2f} % of the target's CPU time ({:.0f} ns a hit); own {:.2f} s CPU, {:.1f} MB\n",
+                    100 * sum.target_cost, sum.ns_per_hit, sum.own_cpu_s, static_cast<double>(sum.own_rss_bytes) / 1e6);
+  }
+
+  std::string take() { return std::move(out_); }
+
+ private:
+  void heading(const std::string& text) {
+    out_ += style_.color ? fmt::format("\x1b[1;31m{}\x1b[0m\n", text) : text + '\n';
+  }
+
+  void line(std::string_view name, const std::string& text) {
+    out_ += fmt::format("{:<10}{}\n", fmt::format("{}:", name), text);
+  }
+
+  static std::string thread(std::uint32_t tid) { return tid == 0 ? "" : fmt::format(" [thread {}]", tid); }
+
+  static std::string at_map(const MapInfo& map, bool described) {
+    if (map.addr == 0) {
+      return " at an unknown map";
+    }
+    std::string text = fmt::format(" at map {}", padded_address(map.addr));
+    if (described) {
+      text += fmt::format(" ({}", map.type.empty() ? "type unknown" : escape(map.type));
+      text += map.len ? fmt::format(", len {})", *map.len) : ")";
+    }
+    return text;
+  }
+
+  void first_access(const HazardReport& hazard) {
+    const AccessReport& access = hazard.accesses[0];
+    std::string noun(op_noun(access.op));
+    noun[0] = static_cast<char>(noun[0] - 'a' + 'A');
+    out_ += fmt::format("{}{} by goroutine {}{}:\n", noun, at_map(hazard.map, true), access.goid, thread(access.tid));
+    stack(access.stack, access.stack_cut, "[stack not captured]");
+  }
+
+  void other_access(const HazardReport& hazard) {
+    const AccessReport& access = hazard.accesses[1];
+    out_ += fmt::format("Overlapping {}{} by ", op_noun(access.op), at_map(hazard.map, false));
+    out_ += access.goid == 0 ? "an unknown goroutine" : fmt::format("goroutine {}{}", access.goid, thread(access.tid));
+    if (access.attribution == correlate::Attribution::kLastWriter) {
+      out_ += ", the last recorded writer";
+    }
+    if (hazard.evidence == MW_EVIDENCE_MARK) {
+      out_ += ", inside now";
+    } else if (hazard.overlap_ns != 0) {
+      out_ += fmt::format(", began {} earlier, still inside", human_duration(hazard.overlap_ns));
+    }
+    out_ += ":\n";
+    stack(access.stack, access.stack_cut, missing(hazard.partner));
+    if (access.attribution == correlate::Attribution::kLastWriter) {
+      out_ += "  [one frame was recorded; the rest of the stack was not captured]\n";
+    }
+  }
+
+  static std::string_view missing(correlate::Partner partner) {
+    switch (partner) {
+      case correlate::Partner::kLost:
+        return "[stack not captured: this side's half of the report was lost]";
+      case correlate::Partner::kCrashBetween:
+        return "[stack not captured: the process crashed before this side was told]";
+      case correlate::Partner::kComplete:
+        break;
+    }
+    return "[stack not captured]";
+  }
+
+  static std::string evidence(const HazardReport& hazard) {
+    switch (hazard.evidence) {
+      case MW_EVIDENCE_MARK:
+        return "the map's writing mark was set by another goroutine (Go's own check ends the process on this)";
+      case MW_EVIDENCE_WATCH:
+      case MW_EVIDENCE_SLOT:
+        break;
+    }
+    return "overlap in time observed, not inferred (Go's own check ends the process when it sees this)";
+  }
+
+  void stack(const std::vector<symbolize::Frame>& frames, bool cut, std::string_view when_missing) {
+    if (frames.empty()) {
+      out_ += fmt::format("  {}\n", when_missing);
+    }
+    for (const symbolize::Frame& frame : frames) {
+      frame_lines(frame, frame.user);
+    }
+    if (cut) {
+      out_ += "  [stack cut here]\n";
+    }
+  }
+
+  void frame_lines(const symbolize::Frame& frame, bool marked) {
+    const std::string func = escape(frame.func);
+    out_ += marked && style_.color ? fmt::format("  \x1b[1m{}()\x1b[0m\n", func) : fmt::format("  {}()\n", func);
+    out_ += fmt::format("      {}:{} +0x{:x}{}\n", shown_file(frame, style_), frame.line, frame.offset,
+                        marked ? "  <- first user frame" : "");
+  }
+
+  void created(std::uint64_t goid, const std::optional<symbolize::Frame>& frame) {
+    if (frame) {
+      out_ += fmt::format("Goroutine {} (running) created at:\n", goid);
+      frame_lines(*frame, false);
+      out_ += '\n';
+    }
+  }
+
+  void time(std::int64_t wall_ns) {
+    if (style_.timestamps) {
+      line("Time", rfc3339(wall_ns));
+    }
+  }
+
+  void process(const ProcessInfo& process) {
+    std::string text = fmt::format("{} {} {}", process.pid, escape(process.exe), escape(process.go));
+    if (!process.build_id.empty()) {
+      text += fmt::format(" build-id {}", escape(process.build_id.substr(0, kBuildIdShown)));
+    }
+    if (process.ns_pid != 0 && process.ns_pid != process.pid) {
+      text += fmt::format(" ns-pid {}", process.ns_pid);
+    }
+    if (!process.cgroup.empty()) {
+      text += fmt::format(" cgroup {}", escape(process.cgroup));
+    }
+    line("Process", text);
+  }
+
+  static std::string warned(const CrashReport& crash) {
+    if (!crash.lead_ns || crash.hazard_ids.empty()) {
+      return "no hazard of this process was printed before this crash";
+    }
+    std::string text =
+        fmt::format("{} before this crash, finding {}", human_duration(*crash.lead_ns), crash.hazard_ids.front());
+    if (crash.hazard_ids.size() > 1) {
+      text += fmt::format(" and {} more", crash.hazard_ids.size() - 1);
+    }
+    text += crash.map_lead_ns ? fmt::format("; of this very map {} before", human_duration(*crash.map_lead_ns))
+                              : "; none of this very map";
+    return text;
+  }
+
+  void next(const std::vector<symbolize::Frame>& frames) {
+    const symbolize::Frame* frame = frame_of_interest(frames);
+    const std::string_view package = frame != nullptr && frame->user ? package_of(frame->func) : std::string_view();
+    line("Next", fmt::format("hold one sync.Mutex (or sync.RWMutex) around both accesses; go test -race {}",
+                             package.empty() || package == "main" ? "./..." : escape(package)));
+  }
+
+  const Style& style_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string to_text(const Report& report, const Style& style) {
+  TextPrinter printer(style);
+  std::visit(printer, report);
+  return printer.take();
+}
+
+}  // namespace mapwatch::report
