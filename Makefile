@@ -1,6 +1,7 @@
 # mapwatch. `make help` lists the targets. Products go to build/ (SAN= builds to build/san-NAME/).
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
+.SECONDARY:
 .DEFAULT_GOAL := all
 
 V ?= 0
@@ -18,11 +19,13 @@ PREFIX ?= /usr
 DESTDIR ?=
 VERSION := 0.1.0
 
+# The first of the named commands that is there.
+find_tool = $(firstword $(foreach tool,$(1),$(shell command -v $(tool))))
 # The newest versioned clang that knows the BPF target; Debian 12 has 16, Debian 13 has 19.
-CLANG ?= $(firstword $(shell command -v clang-19 clang-18 clang-17 clang-16) clang)
-LLVM_STRIP ?= $(firstword $(shell command -v llvm-strip-19 llvm-strip-18 llvm-strip-17 llvm-strip-16) llvm-strip)
-CLANG_FORMAT ?= $(firstword $(shell command -v clang-format-16 clang-format-19) clang-format)
-BPFTOOL ?= $(firstword $(shell command -v bpftool) /usr/sbin/bpftool)
+CLANG := $(call find_tool,clang-19 clang-18 clang-17 clang-16 clang)
+LLVM_STRIP := $(call find_tool,llvm-strip-19 llvm-strip-18 llvm-strip-17 llvm-strip-16 llvm-strip)
+CLANG_FORMAT := $(call find_tool,clang-format-16 clang-format-19 clang-format)
+BPFTOOL := $(call find_tool,bpftool /usr/sbin/bpftool)
 CXX := g++
 CC := gcc
 
@@ -45,7 +48,7 @@ UNIT_OBJ := $(patsubst %.cpp,$(B)/%.o,$(UNIT_SRC))
 BPFTEST_SRC := $(sort $(wildcard tests/bpf/*.cpp))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.cpp))
 BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.cpp))
-SKEL := $(B)/gen/mapwatch.skel.h
+SKEL := $(B)/gen/mapwatch.skel.h $(B)/gen/self_test.skel.h
 
 .PHONY: all help deps test unit bpf-test golden e2e check check-full lint fmt bench fuzz demo install clean
 all: $(B)/mapwatch ## build build/mapwatch
@@ -57,17 +60,17 @@ deps: ## install what the build and the tests need (Debian 12, 13)
 	@.ci/deps
 
 # ---- BPF ----
-$(B)/bpf/mapwatch.bpf.o: bpf/mapwatch.bpf.c $(wildcard bpf/*.h) include/mapwatch/abi.h vmlinux/x86/vmlinux.h
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/mapwatch/abi.h vmlinux/x86/vmlinux.h
 	$(call msg,BPF,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) -target bpf -D__TARGET_ARCH_x86 -O2 -g -std=gnu11 -Wall -Wextra -Wshadow -Werror \
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -O2 -g -std=gnu11 -Wall -Wextra -Wshadow -Werror \
 		-Wno-unused-parameter -Iinclude -Ibpf -idirafter vmlinux/x86 -c $< -o $@
 	$(Q)$(LLVM_STRIP) -g $@
 
-$(SKEL): $(B)/bpf/mapwatch.bpf.o
+$(B)/gen/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call msg,SKEL,$@)
 	@mkdir -p $(@D)
-	$(Q)$(BPFTOOL) gen skeleton $< name mapwatch_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
 
 # ---- user side ----
 $(B)/%.o: %.cpp | $(SKEL)

@@ -92,14 +92,16 @@ enum mw_policy_flags {
 /* What a process may be charged, by tgid (in the initial PID namespace). */
 struct mw_policy {
   mw_u32 flags;
-  mw_u32 dwell_ns;      /* how long a watch stands */
+  mw_u32 dwell_ns;      /* how long a watch stands at first */
+  mw_u32 dwell_max_ns;  /* and at most, where nobody was seen to queue behind it */
   mw_u32 hold_max_ns;   /* the longest wait for a mark to clear */
   mw_u32 per_second;    /* operations of one map that may be held per second, at least */
   mw_u32 one_in;        /* and 1 in this many hits of a map */
   mw_u32 share_ppm;     /* held time per process, parts per million of wall time: the bucket's rate */
+  mw_u32 pad;
   mw_u64 burst_ns;      /* the bucket's size */
 };
-MW_ASSERT_SIZE(struct mw_policy, 32);
+MW_ASSERT_SIZE(struct mw_policy, 40);
 
 enum mw_event_kind {
   MW_EVENT_ACCESS = 1, /* half of an overlap: struct mw_access_event */
@@ -126,7 +128,6 @@ enum mw_role {
 enum mw_evidence {
   MW_EVIDENCE_WATCH = 1, /* both halves seen: two events share (slot, generation) */
   MW_EVIDENCE_MARK = 2,  /* the mark was set: one event; `other` is the last recorded writer, or empty */
-  MW_EVIDENCE_SLOT = 3,  /* both sides raced for one empty slot: as WATCH, other side known by (slot, generation) only */
 };
 enum mw_access_flags {
   MW_ACCESS_STACK_CUT = 1,   /* more than MW_MAX_STACK frames */
@@ -135,11 +136,11 @@ enum mw_access_flags {
   MW_ACCESS_NO_RET = 8,      /* [RSP] could not be read: the caller may be missing from pc[] */
 };
 
-/* pc[0] is the probed function's site, pc[1] its caller (a return address), and so on outwards. At MW_SITE_CALL
- * pc[0] is the caller's call instruction. */
+/* pc[first] is the probed function's site, the next its caller (a return address), and so on outwards: `count` in all.
+ * At MW_SITE_CALL pc[first] is the caller's call instruction. */
 struct mw_stack {
   mw_u32 count;
-  mw_u32 pad;
+  mw_u32 first; /* 0 or 1: where in pc[] the stack begins; the words below it mean nothing */
   mw_u64 pc[MW_MAX_STACK];
 };
 MW_ASSERT_SIZE(struct mw_stack, 8 + 8 * MW_MAX_STACK);
@@ -186,7 +187,7 @@ struct mw_fatal_event {
   mw_u64 g;
   mw_u64 goid;
   mw_u64 gopc;
-  mw_u64 last_map; /* the map of this goroutine's last recorded access on any armed site, 0 if none is remembered */
+  mw_u64 last_map; /* the map in the crashing frame's spilled arguments, when the detector knows it as a map; else 0 */
   mw_u64 ip;
   mw_u64 sp;
   mw_u64 bp;

@@ -1,0 +1,125 @@
+/* Which operations may be held, and for how long: bounds per map, per process and per pair of sites (design.md
+ * section 3, "Allowance"). Reached by candidates only, so this is where the clock may be read. */
+#ifndef MAPWATCH_ALLOWANCE_BPF_H
+#define MAPWATCH_ALLOWANCE_BPF_H
+
+#include <go_abi.bpf.h>
+
+#define MW_SECOND_NS 1000000000ull
+/* A goroutine that comes to a map this soon after a dwell on it stood in a queue behind the held one. */
+#define MW_QUEUED_NS 20000ull
+#define MW_MAX_LEVEL 2u /* 50 us << 2 = 200 us */
+#define MW_CALM_DWELLS 16u
+
+/* What the dwell that was granted may cost and where it is charged. */
+struct mw_grant {
+  struct mw_heat* heat;
+  struct mw_pair* pair;
+  struct mw_bucket* bucket;
+  mw_u64 dwell_ns;
+};
+
+static __always_inline void mw_bucket_refill(struct mw_bucket* bucket, const struct mw_policy* policy, mw_u64 now) {
+  mw_u64 then = bucket->refilled_ns;
+  if (now <= then + 100000) {
+    return;
+  }
+  /* Whoever moves the stamp owns the interval. */
+  if (__sync_val_compare_and_swap(&bucket->refilled_ns, then, now) != then) {
+    return;
+  }
+  mw_u64 elapsed = then ? now - then : MW_SECOND_NS;
+  if (elapsed > MW_SECOND_NS) {
+    elapsed = MW_SECOND_NS;
+  }
+  mw_u64 tokens = bucket->tokens_ns + elapsed * policy->share_ppm / 1000000;
+  bucket->tokens_ns = tokens > policy->burst_ns ? policy->burst_ns : tokens;
+}
+
+/* The map's own rate: one in `one_in` of its candidate hits, or `per_second` a second at random moments. */
+static __always_inline int mw_map_allows(struct mw_heat* heat, const struct mw_policy* policy, const struct mw_hit* hit,
+                                         mw_u64 now) {
+  if (heat->map != hit->map) {
+    heat->map = hit->map;
+    heat->next_ns = 0;
+    heat->end_ns = 0;
+    heat->hits = 0;
+    heat->held = 0;
+    heat->level = 0;
+    heat->calm = 0;
+  }
+  heat->hits += 1;
+  if (heat->end_ns && heat->end_g != hit->g && now - heat->end_ns < MW_QUEUED_NS) {
+    heat->level = 0;
+    heat->calm = 0;
+    heat->end_ns = 0;
+  }
+  return now >= heat->next_ns || (mw_u64)heat->held * policy->one_in < heat->hits;
+}
+
+/* The process's bucket, shared out among pairs: one that had less than its share may empty it, the others leave half. */
+static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy, mw_u64 key) {
+  struct mw_bucket* bucket = grant->bucket;
+  struct mw_pair* pair = grant->pair;
+  mw_u64 spent = pair->key == key ? pair->spent_ns : 0;
+  mw_u64 share = bucket->pairs ? bucket->spent_ns / bucket->pairs : 0;
+  mw_u64 reserve = spent <= share ? 0 : policy->burst_ns / 2;
+  if (bucket->tokens_ns < grant->dwell_ns + reserve) {
+    return 0;
+  }
+  if (pair->key != key) {
+    pair->key = key;
+    pair->spent_ns = 0;
+    __sync_fetch_and_add(&bucket->pairs, 1);
+  }
+  return 1;
+}
+
+/* May this candidate be held? Fills `grant` when it may. */
+static __always_inline int mw_allow(struct mw_grant* grant, const struct mw_policy* policy, const struct mw_hit* hit,
+                                    mw_u64 pair_key, mw_u64 now, struct mw_counters* counters) {
+  grant->heat = mw_heat_at(hit->index);
+  grant->bucket = mw_bucket_of(hit->tgid);
+  grant->pair = mw_pair_at((mw_u32)mw_mix(pair_key) & (MW_PAIRS - 1));
+  if (!grant->heat || !grant->bucket || !grant->pair) {
+    return 0;
+  }
+  grant->dwell_ns = policy->dwell_ns;
+  if (policy->flags & MW_POLICY_HOLD_ALL) {
+    return 1;
+  }
+  if (!mw_map_allows(grant->heat, policy, hit, now)) {
+    counters->refused_rate += 1;
+    return 0;
+  }
+  mw_u32 level = grant->heat->level;
+  grant->dwell_ns <<= level > MW_MAX_LEVEL ? MW_MAX_LEVEL : level;
+  if (grant->dwell_ns > policy->dwell_max_ns) {
+    grant->dwell_ns = policy->dwell_max_ns;
+  }
+  mw_bucket_refill(grant->bucket, policy, now);
+  if (!mw_process_allows(grant, policy, pair_key)) {
+    counters->refused_budget += 1;
+    return 0;
+  }
+  mw_u64 gap = MW_SECOND_NS / (policy->per_second ? policy->per_second : 1);
+  grant->heat->next_ns = now + gap / 2 + (mw_u64)bpf_get_prandom_u32() % (gap | 1);
+  grant->heat->held += 1;
+  return 1;
+}
+
+/* Held time is charged as measured, not as granted. */
+static __always_inline void mw_charge(struct mw_grant* grant, const struct mw_hit* hit, mw_u64 held_ns, mw_u64 now) {
+  mw_u64 tokens = grant->bucket->tokens_ns;
+  grant->bucket->tokens_ns = tokens > held_ns ? tokens - held_ns : 0;
+  __sync_fetch_and_add(&grant->bucket->spent_ns, held_ns);
+  grant->pair->spent_ns += held_ns;
+  grant->heat->end_ns = now;
+  grant->heat->end_g = hit->g;
+  if (++grant->heat->calm >= MW_CALM_DWELLS && grant->heat->level < MW_MAX_LEVEL) {
+    grant->heat->level += 1;
+    grant->heat->calm = 0;
+  }
+}
+
+#endif

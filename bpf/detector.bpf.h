@@ -1,0 +1,282 @@
+/* The overlap detector: mark, watch, dwell. See docs/overlap-detector.md. */
+#ifndef MAPWATCH_DETECTOR_BPF_H
+#define MAPWATCH_DETECTOR_BPF_H
+
+#include <allowance.bpf.h>
+#include <emit.bpf.h>
+#include <watch.bpf.h>
+
+/* Turns of a spin; each reads the clock (20 ns or more), so 200 us end first. The verifier wants a bound all the same. */
+#define MW_SPIN_TURNS 20000u
+/* Operations of one goroutine after which a map that had two is thought to be handed over. */
+#define MW_WARMTH 255u
+/* A reader sets no mark to wait for: it is given this long to be through. */
+#define MW_READ_GRACE_NS 5000ull
+/* Turns for which the loser of a race for a slot waits for the winner's watch to stand: it is some stores away. */
+#define MW_BUSY_TURNS 64u
+
+struct mw_spin {
+  struct mw_slot* slot;
+  mw_u64 standing; /* dwell: as published */
+  mw_u64 mark;     /* hold: address of the marking byte */
+  mw_u32 mask;
+  mw_u32 seen; /* the mark was seen set */
+  mw_u64 start;
+  mw_u64 limit;
+  mw_u64 now;
+};
+
+static __always_inline int mw_mark_set(mw_u64 address, mw_u32 mask, mw_u32* unreadable) {
+  mw_u8 byte = 0;
+  if (bpf_probe_read_user(&byte, sizeof(byte), (const void*)address)) {
+    *unreadable = 1;
+    return 0;
+  }
+  return (byte & mask) != 0;
+}
+
+static long mw_dwell_turn(mw_u32 turn, struct mw_spin* spin) {
+  if (MW_LOAD(spin->slot->meet) != spin->standing) {
+    return 1;
+  }
+  spin->now = bpf_ktime_get_ns();
+  return spin->now - spin->start >= spin->limit;
+}
+
+/* Until the mark has come and gone, or, for a mark that is set already (seen = 1), until it clears. */
+static long mw_hold_turn(mw_u32 turn, struct mw_spin* spin) {
+  mw_u32 unreadable = 0;
+  int set = spin->mask && mw_mark_set(spin->mark, spin->mask, &unreadable);
+  if (set) {
+    spin->seen = 1;
+  } else if (spin->seen || unreadable) {
+    return 1;
+  }
+  spin->now = bpf_ktime_get_ns();
+  return spin->now - spin->start >= spin->limit;
+}
+
+static __always_inline mw_u64 mw_hold(struct mw_spin* spin, struct mw_counters* counters) {
+  spin->start = bpf_ktime_get_ns();
+  spin->now = spin->start;
+  bpf_loop(MW_SPIN_TURNS, (void*)mw_hold_turn, spin, 0);
+  mw_u64 held = bpf_ktime_get_ns() - spin->start;
+  counters->holds += 1;
+  counters->hold_ns += held;
+  return held;
+}
+
+/* Step 1: the mark is set, so another goroutine is inside a write. */
+static MW_NOINLINE int mw_marked(struct pt_regs* ctx, struct mw_hit* hit) {
+  struct mw_counters* counters = mw_counters_here();
+  if (!ctx || !hit || !counters) {
+    return 0;
+  }
+  struct mw_slot* slot = mw_slot_at(hit->index);
+  if (!slot) {
+    return 0;
+  }
+  struct mw_side side = {};
+  side.role = MW_ROLE_VISITOR;
+  side.evidence = MW_EVIDENCE_MARK;
+  side.now = bpf_ktime_get_ns();
+  mw_u64 writer = MW_LOAD(slot->lastw_g);
+  mw_u64 pc = MW_LOAD(slot->lastw_pc);
+  if (MW_LOAD(slot->last_map) == hit->map && MW_LOAD(slot->last_tgid) == hit->tgid && writer && writer != hit->g &&
+      pc >> 48 == (mw_mix(writer) & 0xffff)) {
+    side.other_g = writer;
+    side.other_pc = pc & MW_ADDR_MASK;
+    side.other_op = MW_OP_WRITE;
+  }
+  mw_emit_access(ctx, hit, &side);
+  if (hit->policy->flags & MW_POLICY_MARK_ONLY) {
+    return 0; /* one CPU: the writer cannot go on while this one spins */
+  }
+  struct mw_spin spin = {};
+  spin.mark = hit->map + hit->layout->mark;
+  spin.mask = hit->layout->mark_mask;
+  spin.seen = 1;
+  spin.limit = hit->policy->hold_max_ns;
+  mw_hold(&spin, counters);
+  return 0;
+}
+
+/* Step 2, seen from the one who arrives: report and go on at once. */
+static MW_NOINLINE int mw_report_visit(struct pt_regs* ctx, struct mw_hit* hit, struct mw_met* met) {
+  if (!ctx || !hit || !met) {
+    return 0;
+  }
+  struct mw_side side = {};
+  side.role = MW_ROLE_VISITOR;
+  side.evidence = MW_EVIDENCE_WATCH;
+  side.generation = met->generation;
+  side.now = bpf_ktime_get_ns();
+  side.other_g = met->g;
+  side.other_op = met->op;
+  return mw_emit_access(ctx, hit, &side);
+}
+
+/* Step 3: stand in the map for the dwell, and see who comes. */
+static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 pair_key) {
+  struct mw_counters* counters = mw_counters_here();
+  if (!ctx || !hit || !counters) {
+    return 0;
+  }
+  struct mw_slot* slot = mw_slot_at(hit->index);
+  const struct mw_policy* policy = hit->policy;
+  if (!slot) {
+    return 0;
+  }
+  counters->candidates += 1;
+  if (policy->flags & MW_POLICY_MARK_ONLY) {
+    return 0;
+  }
+  struct mw_grant grant;
+  struct mw_spin spin = {};
+  spin.start = bpf_ktime_get_ns();
+  if (!mw_allow(&grant, policy, hit, pair_key, spin.start, counters)) {
+    return 0;
+  }
+  if (!mw_publish(slot, hit, &spin.standing)) {
+    /* The winner may be in the same map: its watch is about to stand. */
+    struct mw_met met = {};
+    for (mw_u32 turn = 0; turn < MW_BUSY_TURNS; turn++) {
+      int visit = mw_visit_slot(slot, hit, &met);
+      if (visit == MW_VISIT_MET) {
+        return mw_report_visit(ctx, hit, &met);
+      }
+      if (visit == MW_VISIT_NONE) {
+        break;
+      }
+      MW_YIELD(busy);
+    }
+    counters->lost_slot += 1;
+    return 0;
+  }
+  spin.slot = slot;
+  spin.limit = grant.dwell_ns;
+  spin.now = spin.start;
+  mw_u64 watch_ns = spin.start;
+  bpf_loop(MW_SPIN_TURNS, (void*)mw_dwell_turn, &spin, 0);
+  mw_u64 was = mw_take_down(slot, spin.standing);
+  mw_u64 now = bpf_ktime_get_ns();
+  mw_u64 held = now - watch_ns;
+  counters->dwells += 1;
+  counters->dwell_ns += held;
+  if (MW_MEET_STATE(was) == MW_MET) {
+    struct mw_side side = {};
+    side.role = MW_ROLE_WATCHER;
+    side.evidence = MW_EVIDENCE_WATCH;
+      side.generation = MW_MEET_GEN(spin.standing);
+    side.now = now;
+    side.watch_ns = watch_ns;
+    side.held_ns = held;
+    mw_emit_access(ctx, hit, &side);
+    /* Let the visitor through first, so that the two do not collide. */
+    int visitor_writes = mw_op_writes(MW_MEET_VISITOR_OP(was));
+    spin.mark = hit->map + hit->layout->mark;
+    spin.mask = visitor_writes ? hit->layout->mark_mask : 0;
+    spin.seen = 0;
+    spin.limit = visitor_writes ? policy->hold_max_ns : MW_READ_GRACE_NS;
+    held += mw_hold(&spin, counters);
+  }
+  mw_charge(&grant, hit, held, bpf_ktime_get_ns());
+  return 0;
+}
+
+/* Remembers this access; the pair of sites' key when the map is a candidate, 0 when it is not. Racing stores are harmless:
+ * what is remembered only picks candidates, and the last writer's two words carry a tag. */
+static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_hit* hit, const struct pt_regs* ctx) {
+  int writes = mw_op_writes(hit->op);
+  mw_u64 last = MW_LOAD(slot->last_g);
+  if (MW_LOAD(slot->last_map) != hit->map || MW_LOAD(slot->last_tgid) != hit->tgid) {
+    MW_STORE(slot->lastw_g, writes ? hit->g : 0);
+    MW_STORE(slot->lastw_pc, 0ull);
+    MW_STORE(slot->last_g, MW_LAST(hit->g, 0, 0));
+    MW_STORE(slot->last_tgid, hit->tgid);
+    MW_STORE(slot->last_map, hit->map);
+    return 0;
+  }
+  mw_u64 writer = MW_LOAD(slot->lastw_g);
+  mw_u32 warmth = MW_LAST_WARMTH(last);
+  int same = MW_LAST_G(last) == (hit->g & MW_ADDR_MASK);
+  if (same && warmth == 0) {
+    if (writes && writer != hit->g) {
+      MW_STORE(slot->lastw_g, hit->g);
+      MW_STORE(slot->lastw_pc, 0ull);
+    }
+    return 0; /* one goroutine's map: the common case ends here */
+  }
+  mw_u64 pc = mw_caller_pc(ctx, hit->site_class);
+  mw_u32 site = (mw_u32)mw_mix(pc) & 0xff;
+  MW_STORE(slot->last_g, MW_LAST(hit->g, same ? warmth - 1 : MW_WARMTH, site));
+  if (writes) {
+    MW_STORE(slot->lastw_g, hit->g);
+    MW_STORE(slot->lastw_pc, (pc & MW_ADDR_MASK) | mw_mix(hit->g) << 48);
+  }
+  if (!writes && (writer == 0 || (writer == hit->g && same))) {
+    return 0; /* nobody else is known to write it */
+  }
+  return (mw_mix(pc) ^ ((mw_u64)MW_LAST_SITE(last) << 56) ^ hit->tgid) | 1;
+}
+
+static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
+  mw_u64 id = bpf_get_current_pid_tgid();
+  struct mw_counters* counters = mw_counters_here();
+  if (!counters) {
+    return 0;
+  }
+  struct mw_hit hit = {};
+  hit.tgid = (mw_u32)(id >> 32);
+  hit.tid = (mw_u32)id;
+  hit.policy = mw_policy_of(hit.tgid);
+  hit.site_class = MW_COOKIE_CLASS(cookie);
+  if (!hit.policy || (hit.site_class == MW_SITE_JCC && (ctx->flags & MW_FLAGS_JBE))) {
+    counters->ignored += 1;
+    return 0;
+  }
+  hit.layout_index = MW_COOKIE_LAYOUT(cookie);
+  hit.layout = mw_layout_at(hit.layout_index);
+  if (!hit.layout || !hit.layout->valid) {
+    counters->ignored += 1;
+    return 0;
+  }
+  hit.op = MW_COOKIE_OP(cookie);
+  hit.site = MW_COOKIE_SITE(cookie);
+  hit.arg = MW_COOKIE_ARG(cookie);
+  hit.g = ctx->r14;
+  int has_map = mw_decode_args(&hit, ctx);
+  if (has_map <= 0) {
+    counters->ignored += 1;
+    counters->lost_read += has_map < 0;
+    return 0;
+  }
+  counters->hits += 1;
+  mw_count_site(hit.site);
+
+  hit.index = mw_slot_index(hit.tgid, hit.map);
+  struct mw_slot* slot = mw_slot_at(hit.index);
+  if (!slot) {
+    return 0;
+  }
+  mw_u32 unreadable = 0;
+  if (mw_mark_set(hit.map + hit.layout->mark, hit.layout->mark_mask, &unreadable)) {
+    mw_marked(ctx, &hit);
+    mw_remember(slot, &hit, ctx);
+    return 0;
+  }
+  counters->lost_read += unreadable;
+  struct mw_met met = {};
+  int visit = mw_visit_slot(slot, &hit, &met);
+  counters->torn += visit == MW_VISIT_TORN;
+  if (visit == MW_VISIT_MET) {
+    mw_report_visit(ctx, &hit, &met);
+  }
+  mw_u64 pair_key = mw_remember(slot, &hit, ctx);
+  if (pair_key && visit != MW_VISIT_MET) {
+    mw_dwell(ctx, &hit, pair_key);
+  }
+  return 0;
+}
+
+#endif

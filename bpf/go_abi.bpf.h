@@ -1,0 +1,86 @@
+/* Go's register ABI on amd64 (ABIInternal, Go 1.17+: cmd/compile/abi-internal.md): where a probe finds the operation. */
+#ifndef MAPWATCH_GO_ABI_BPF_H
+#define MAPWATCH_GO_ABI_BPF_H
+
+#include <maps.bpf.h>
+
+/* EFLAGS.CF and .ZF (Intel SDM vol. 1, 3.4.3): the stack check's jbe is taken when either is set. */
+#define MW_FLAGS_JBE 0x41ull
+
+/* One operation about to begin. */
+struct mw_hit {
+  mw_u64 g;
+  mw_u64 map;
+  mw_u64 type;
+  mw_u32 tgid;
+  mw_u32 tid;
+  mw_u32 op;
+  mw_u32 site_class;
+  mw_u32 site;
+  mw_u32 arg;
+  mw_u32 index; /* of the slot */
+  mw_u32 layout_index;
+  struct mw_layout* layout;
+  struct mw_policy* policy;
+};
+
+static __always_inline int mw_op_writes(mw_u32 op) {
+  return op == MW_OP_WRITE || op == MW_OP_DELETE || op == MW_OP_CLEAR;
+}
+
+static __always_inline mw_u64 mw_read_u64(mw_u64 address, mw_u64 otherwise) {
+  mw_u64 value = 0;
+  return bpf_probe_read_user(&value, sizeof(value), (const void*)address) ? otherwise : value;
+}
+
+/* The map and type of this hit. 0: there is none (nil map, iterator of an empty map); -1: it could not be read. */
+static __always_inline int mw_decode_args(struct mw_hit* hit, const struct pt_regs* ctx) {
+  switch (hit->arg) {
+    case MW_ARG_FUNC:
+      hit->type = ctx->ax;
+      hit->map = ctx->bx;
+      break;
+    case MW_ARG_METHOD:
+      hit->map = ctx->ax;
+      hit->type = ctx->bx;
+      break;
+    case MW_ARG_ITER_INIT:
+      hit->type = ctx->bx;
+      hit->map = ctx->cx;
+      break;
+    case MW_ARG_ITER:
+      hit->type = 0;
+      hit->map = 0;
+      if (bpf_probe_read_user(&hit->map, sizeof(hit->map), (const void*)(ctx->ax + hit->layout->iter_map))) {
+        return -1;
+      }
+      break;
+    default:
+      return -1;
+  }
+  return hit->map != 0;
+}
+
+/* The map's type costs a read at an iterator: only for reports. */
+static __always_inline mw_u64 mw_type_of(const struct mw_hit* hit, const struct pt_regs* ctx) {
+  return hit->arg == MW_ARG_ITER ? mw_read_u64(ctx->ax + hit->layout->iter_type, 0) : hit->type;
+}
+
+/* The PC in the caller: [RSP] at every class but CALL, where the caller itself is probed. 0 when unreadable. */
+static __always_inline mw_u64 mw_caller_pc(const struct pt_regs* ctx, mw_u32 site_class) {
+  return site_class == MW_SITE_CALL ? ctx->ip : mw_read_u64(ctx->sp, 0);
+}
+
+static __always_inline mw_u64 mw_mix(mw_u64 x) {
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ull;
+  x ^= x >> 32;
+  return x;
+}
+
+/* Key is (T, M): heaps of Go <= 1.25 all start at one address. */
+static __always_inline mw_u32 mw_slot_index(mw_u32 tgid, mw_u64 map) {
+  return (mw_u32)mw_mix((map >> 4) + ((mw_u64)tgid << 44)) & (MW_SLOTS - 1);
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* The kernel side's memory, behind small functions: the host tests put their own maps.bpf.h first on the include
+ * path and drive the detector without a kernel. */
+#ifndef MAPWATCH_MAPS_BPF_H
+#define MAPWATCH_MAPS_BPF_H
+
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+
+#include <mapwatch/abi.h>
+#include <slot.bpf.h>
+
+#define MW_NOINLINE __attribute__((noinline))
+/* A point where another CPU may run: the host tests schedule there. */
+#define MW_YIELD(point)
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 8 << 20); /* --ring-size */
+} mw_ring SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MW_MAX_TARGETS);
+  __type(key, mw_u32);
+  __type(value, struct mw_policy);
+} mw_policies SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MW_MAX_TARGETS);
+  __type(key, mw_u32);
+  __type(value, struct mw_bucket);
+} mw_buckets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_MAX_LAYOUTS);
+  __type(key, mw_u32);
+  __type(value, struct mw_layout);
+} mw_layouts SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_SLOTS);
+  __type(key, mw_u32);
+  __type(value, struct mw_slot);
+} mw_slots SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_SLOTS);
+  __type(key, mw_u32);
+  __type(value, struct mw_heat);
+} mw_heats SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_PAIRS);
+  __type(key, mw_u32);
+  __type(value, struct mw_pair);
+} mw_pairs SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, mw_u32);
+  __type(value, struct mw_counters);
+} mw_counts SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, MW_MAX_SITES);
+  __type(key, mw_u32);
+  __type(value, mw_u64);
+} mw_site_hits SEC(".maps");
+
+static __always_inline struct mw_policy* mw_policy_of(mw_u32 tgid) {
+  return (struct mw_policy*)bpf_map_lookup_elem(&mw_policies, &tgid);
+}
+
+static __always_inline void mw_policy_drop(mw_u32 tgid) { bpf_map_delete_elem(&mw_policies, &tgid); }
+
+static __always_inline struct mw_bucket* mw_bucket_of(mw_u32 tgid) {
+  return (struct mw_bucket*)bpf_map_lookup_elem(&mw_buckets, &tgid);
+}
+
+static __always_inline struct mw_layout* mw_layout_at(mw_u32 index) {
+  return (struct mw_layout*)bpf_map_lookup_elem(&mw_layouts, &index);
+}
+
+static __always_inline struct mw_slot* mw_slot_at(mw_u32 index) {
+  return (struct mw_slot*)bpf_map_lookup_elem(&mw_slots, &index);
+}
+
+static __always_inline struct mw_heat* mw_heat_at(mw_u32 index) {
+  return (struct mw_heat*)bpf_map_lookup_elem(&mw_heats, &index);
+}
+
+static __always_inline struct mw_pair* mw_pair_at(mw_u32 index) {
+  return (struct mw_pair*)bpf_map_lookup_elem(&mw_pairs, &index);
+}
+
+static __always_inline struct mw_counters* mw_counters_here(void) {
+  mw_u32 zero = 0;
+  return (struct mw_counters*)bpf_map_lookup_elem(&mw_counts, &zero);
+}
+
+static __always_inline void mw_count_site(mw_u32 site) {
+  mw_u64* hits = (mw_u64*)bpf_map_lookup_elem(&mw_site_hits, &site);
+  if (hits) {
+    *hits += 1;
+  }
+}
+
+static __always_inline void* mw_event_reserve(mw_u64 size) { return bpf_ringbuf_reserve(&mw_ring, size, 0); }
+
+/* Flag 0: the kernel wakes the reader only when it has caught up, so a storm costs one wake-up, not one an event. */
+static __always_inline void mw_event_submit(void* event) { bpf_ringbuf_submit(event, 0); }
+
+#endif

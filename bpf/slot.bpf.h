@@ -1,0 +1,73 @@
+/* The watch table's memory: what a slot, its allowance and a process's bucket hold. Kernel-side only. */
+#ifndef MAPWATCH_SLOT_BPF_H
+#define MAPWATCH_SLOT_BPF_H
+
+#include <mapwatch/abi.h>
+
+/* slot.map: 0 no watch, MW_BUSY being published or taken down, else the watched map. Heap pointers are never 1. */
+#define MW_BUSY 1ull
+
+/* slot.meet is the one word that decides: generation 32 | visitor's op 8 | watcher's op 8 | state 8, highest first.
+ * Only the owner of the slot moves it to STANDING and DOWN; a visitor moves STANDING to MET. */
+enum mw_meet_state { MW_DOWN = 0, MW_STANDING = 1, MW_MET = 2 };
+#define MW_MEET(gen, vop, wop, state) \
+  (((mw_u64)(mw_u32)(gen) << 32) | ((mw_u64)(vop) << 16) | ((mw_u64)(wop) << 8) | (mw_u64)(state))
+#define MW_MEET_GEN(m) ((mw_u32)((m) >> 32))
+#define MW_MEET_VISITOR_OP(m) ((mw_u32)(((m) >> 16) & 0xff))
+#define MW_MEET_WATCHER_OP(m) ((mw_u32)(((m) >> 8) & 0xff))
+#define MW_MEET_STATE(m) ((mw_u32)((m) & 0xff))
+
+/* Addresses in user space have 47 bits (Documentation/arch/x86/x86_64/mm.rst): the upper 16 bits of the two packed
+ * words are free. */
+#define MW_ADDR_MASK 0x0000ffffffffffffull
+
+/* One cache line: a slot's watch and the last accessor of its map lie together. */
+struct mw_slot {
+  mw_u64 map;       /* the watch */
+  mw_u64 meet;
+  mw_u64 g;
+  mw_u32 tgid;
+  mw_u32 last_tgid; /* the last accessor, of the map last_map of process last_tgid */
+  mw_u64 last_map;
+  mw_u64 last_g;    /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
+  mw_u64 lastw_g;   /* the last writer: g */
+  mw_u64 lastw_pc;  /* its caller's PC 48 | tag of lastw_g 16: the two words are written one after the other */
+};
+MW_ASSERT_SIZE(struct mw_slot, 64);
+
+#define MW_LAST_G(w) ((w) & MW_ADDR_MASK)
+#define MW_LAST_WARMTH(w) ((mw_u32)(((w) >> 48) & 0xff))
+#define MW_LAST_SITE(w) ((mw_u32)((w) >> 56))
+#define MW_LAST(g, warmth, site) \
+  (((mw_u64)(g) & MW_ADDR_MASK) | ((mw_u64)((warmth) & 0xff) << 48) | ((mw_u64)((site) & 0xff) << 56))
+
+/* A map's own bounds on being held, by slot. Written by candidates only. */
+struct mw_heat {
+  mw_u64 map;     /* whose figures these are */
+  mw_u64 next_ns; /* no dwell of this map before then, unless 1 in N hits allows it */
+  mw_u64 end_ns;  /* when the last dwell ended */
+  mw_u64 end_g;   /* and whose it was */
+  mw_u32 hits;    /* candidate hits */
+  mw_u32 held;    /* dwells */
+  mw_u32 level;   /* dwell = base << level */
+  mw_u32 calm;    /* dwells in a row that nobody queued behind */
+};
+MW_ASSERT_SIZE(struct mw_heat, 48);
+
+/* What a pair of sites (last accessor's, this one's) was served so far. Direct-mapped: a newcomer takes the entry over. */
+struct mw_pair {
+  mw_u64 key;
+  mw_u64 spent_ns;
+};
+MW_ASSERT_SIZE(struct mw_pair, 16);
+
+/* A process's bucket of held time. */
+struct mw_bucket {
+  mw_u64 tokens_ns;
+  mw_u64 refilled_ns;
+  mw_u64 spent_ns; /* over all pairs */
+  mw_u64 pairs;    /* pairs that were ever served */
+};
+MW_ASSERT_SIZE(struct mw_bucket, 32);
+
+#endif

@@ -1,0 +1,268 @@
+#include "attach/kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/utsname.h>
+
+#include <bit>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "mapwatch.skel.h"
+
+namespace mapwatch::attach {
+
+namespace {
+
+struct SkeletonDeleter {
+  void operator()(mapwatch_bpf* skeleton) const { mapwatch_bpf__destroy(skeleton); }
+};
+
+/// libbpf's own words, kept for the message of the call that fails; they are nothing for a terminal otherwise.
+std::string& libbpf_log() {
+  thread_local std::string log;
+  return log;
+}
+
+int keep_log(enum libbpf_print_level level, const char* format, va_list arguments) {
+  if (level == LIBBPF_DEBUG) {
+    return 0;
+  }
+  char line[1024];
+  const int length = std::vsnprintf(line, sizeof(line), format, arguments);
+  std::string& log = libbpf_log();
+  log += line;
+  constexpr std::size_t kKept = 2000;
+  if (log.size() > kKept) {
+    log.erase(0, log.size() - kKept);
+  }
+  return length;
+}
+
+Result<void> check_release() {
+  utsname name = {};
+  if (::uname(&name) != 0) {
+    return fail_errno("cannot read the kernel's release");
+  }
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(name.release, "%d.%d", &major, &minor) != 2) {
+    return fail(ErrorKind::kUnsupported, fmt::format("kernel release '{}' is not understood", name.release));
+  }
+  if (major < 6 || (major == 6 && minor < 1)) {
+    return fail(ErrorKind::kUnsupported, fmt::format("kernel {} is too old: mapwatch needs 6.1 or newer", name.release),
+                "boot a newer kernel; Debian 12's 6.1 is enough");
+  }
+  return {};
+}
+
+tl::unexpected<Error> load_error(int error) {
+  const std::string log = std::exchange(libbpf_log(), {});
+  if (error == EPERM || error == EACCES) {
+    return fail(ErrorKind::kPermission, "cannot load BPF programs: permission denied",
+                "run as root, or with CAP_BPF and CAP_PERFMON; see `mapwatch doctor`");
+  }
+  return fail(ErrorKind::kFailed, fmt::format("cannot load BPF programs: {}\n{}", std::strerror(error), log),
+              "see `mapwatch doctor`");
+}
+
+std::uint64_t ring_bytes(std::uint64_t wanted) {
+  constexpr std::uint64_t kPage = 4096;
+  return std::bit_ceil(std::max(wanted, kPage));
+}
+
+}  // namespace
+
+void ProbeSet::LinkDeleter::operator()(bpf_link* link) const { bpf_link__destroy(link); }
+
+struct Kernel::Impl {
+  std::unique_ptr<mapwatch_bpf, SkeletonDeleter> skeleton;
+  LinkKind link = LinkKind::kMulti;
+};
+
+Kernel::Kernel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Kernel::Kernel(Kernel&&) noexcept = default;
+Kernel& Kernel::operator=(Kernel&&) noexcept = default;
+Kernel::~Kernel() = default;
+
+Result<Kernel> Kernel::load(const Options& options) {
+  TRY(check_release());
+  libbpf_set_print(keep_log);
+  libbpf_log().clear();
+  auto impl = std::make_unique<Impl>();
+  impl->link = options.link;
+  impl->skeleton.reset(mapwatch_bpf__open());
+  if (!impl->skeleton) {
+    return fail_errno("cannot open the BPF object");
+  }
+  mapwatch_bpf* skeleton = impl->skeleton.get();
+  const bool multi = options.link == LinkKind::kMulti;
+  bpf_program__set_autoload(skeleton->progs.mw_map_multi, multi);
+  bpf_program__set_autoload(skeleton->progs.mw_fatal_multi, multi);
+  bpf_program__set_autoload(skeleton->progs.mw_map_perf, !multi);
+  bpf_program__set_autoload(skeleton->progs.mw_fatal_perf, !multi);
+  if (const int error = bpf_map__set_max_entries(skeleton->maps.mw_ring,
+                                                 static_cast<std::uint32_t>(ring_bytes(options.ring_size)));
+      error != 0) {
+    return fail_errno(fmt::format("ring buffer of {} bytes", options.ring_size), -error, "give --ring-size 8M");
+  }
+  if (const int error = mapwatch_bpf__load(skeleton); error != 0) {
+    return load_error(-error);
+  }
+  return Kernel(std::move(impl));
+}
+
+Result<void> Kernel::follow_exec() {
+  mapwatch_bpf* skeleton = impl_->skeleton.get();
+  skeleton->links.mw_exec = bpf_program__attach(skeleton->progs.mw_exec);
+  if (skeleton->links.mw_exec == nullptr) {
+    return fail_errno("cannot follow execs (raw tracepoint sched_process_exec)");
+  }
+  return {};
+}
+
+Result<ProbeSet> Kernel::attach(const Plan& plan, const AttachRequest& request) {
+  mapwatch_bpf* skeleton = impl_->skeleton.get();
+  const bool multi = impl_->link == LinkKind::kMulti;
+  struct Group {
+    bpf_program* program;
+    std::vector<unsigned long> offsets;
+    std::vector<__u64> cookies;
+  };
+  Group groups[] = {{multi ? skeleton->progs.mw_map_multi : skeleton->progs.mw_map_perf, {}, {}},
+                    {multi ? skeleton->progs.mw_fatal_multi : skeleton->progs.mw_fatal_perf, {}, {}}};
+  for (std::size_t i = 0; i < plan.probes.size(); ++i) {
+    const ProbeSpec& probe = plan.probes[i];
+    Group& group = groups[probe.op == MW_OP_FATAL || probe.op == MW_OP_THROW ? 1 : 0];
+    group.offsets.push_back(probe.file_offset);
+    group.cookies.push_back(MW_COOKIE(probe.op, probe.site_class, probe.arg, request.layout, request.first_site + i));
+  }
+  ProbeSet set;
+  const auto keep = [&set](bpf_link* link) {
+    if (link != nullptr) {
+      set.links_.emplace_back(link);
+    }
+    return link != nullptr;
+  };
+  for (Group& group : groups) {
+    if (group.offsets.empty()) {
+      continue;
+    }
+    libbpf_log().clear();
+    if (multi) {
+      LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = group.offsets.data(), .cookies = group.cookies.data(),
+                  .cnt = group.offsets.size());
+      if (!keep(bpf_program__attach_uprobe_multi(group.program, request.pid, request.path.c_str(), nullptr, &options))) {
+        return fail_errno(fmt::format("cannot attach {} probes to {}", group.offsets.size(), request.path));
+      }
+      continue;
+    }
+    for (std::size_t i = 0; i < group.offsets.size(); ++i) {
+      LIBBPF_OPTS(bpf_uprobe_opts, options, .bpf_cookie = group.cookies[i]);
+      if (!keep(bpf_program__attach_uprobe_opts(group.program, request.pid, request.path.c_str(), group.offsets[i],
+                                                &options))) {
+        return fail_errno(fmt::format("cannot attach a perf_event probe to {}+{:#x}", request.path, group.offsets[i]),
+                          errno, "perf_event uprobes need CAP_SYS_ADMIN; kernel 6.6+ can do with --attach multi");
+      }
+    }
+  }
+  return set;
+}
+
+Result<void> Kernel::set_layout(std::uint32_t index, const mw_layout& layout) {
+  if (bpf_map__update_elem(impl_->skeleton->maps.mw_layouts, &index, sizeof(index), &layout, sizeof(layout), BPF_ANY) !=
+      0) {
+    return fail_errno(fmt::format("cannot store layout {}", index));
+  }
+  return {};
+}
+
+Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
+  struct Bucket {
+    std::uint64_t words[4];
+  };
+  const Bucket bucket = {};
+  if (bpf_map__update_elem(impl_->skeleton->maps.mw_buckets, &tgid, sizeof(tgid), &bucket, sizeof(bucket), BPF_ANY) !=
+          0 ||
+      bpf_map__update_elem(impl_->skeleton->maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_ANY) !=
+          0) {
+    return fail_errno(fmt::format("cannot watch process {}: policy table", tgid), errno,
+                      fmt::format("at most {} processes can be watched at once", MW_MAX_TARGETS));
+  }
+  return {};
+}
+
+void Kernel::drop_policy(std::uint32_t tgid) {
+  // Already gone after an exec: the kernel side drops it first.
+  bpf_map__delete_elem(impl_->skeleton->maps.mw_policies, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(impl_->skeleton->maps.mw_buckets, &tgid, sizeof(tgid), 0);
+}
+
+int Kernel::ring_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_ring); }
+
+LinkKind Kernel::link_kind() const { return impl_->link; }
+
+Result<mw_counters> Kernel::counters() const {
+  constexpr std::size_t kWords = sizeof(mw_counters) / sizeof(std::uint64_t);
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) {
+    return fail_errno("cannot count CPUs", -cpus);
+  }
+  std::vector<mw_counters> each(static_cast<std::size_t>(cpus));
+  const std::uint32_t zero = 0;
+  if (bpf_map__lookup_elem(impl_->skeleton->maps.mw_counts, &zero, sizeof(zero), each.data(),
+                           each.size() * sizeof(mw_counters), 0) != 0) {
+    return fail_errno("cannot read the counters");
+  }
+  std::uint64_t sum[kWords] = {};
+  for (const mw_counters& cpu : each) {
+    std::uint64_t words[kWords];
+    std::memcpy(words, &cpu, sizeof(words));
+    for (std::size_t i = 0; i < kWords; ++i) {
+      sum[i] += words[i];
+    }
+  }
+  mw_counters total;
+  std::memcpy(&total, sum, sizeof(total));
+  return total;
+}
+
+Result<std::vector<std::uint64_t>> Kernel::site_hits(std::uint32_t first, std::size_t count) const {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) {
+    return fail_errno("cannot count CPUs", -cpus);
+  }
+  std::vector<std::uint64_t> each(static_cast<std::size_t>(cpus));
+  std::vector<std::uint64_t> hits(count, 0);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto site = static_cast<std::uint32_t>(first + i);
+    if (bpf_map__lookup_elem(impl_->skeleton->maps.mw_site_hits, &site, sizeof(site), each.data(),
+                             each.size() * sizeof(std::uint64_t), 0) != 0) {
+      return fail_errno(fmt::format("cannot read the hits of site {}", site));
+    }
+    for (const std::uint64_t cpu : each) {
+      hits[i] += cpu;
+    }
+  }
+  return hits;
+}
+
+mw_layout layout_of(const elf::GoBinary& binary) {
+  const elf::Offsets& offsets = binary.offsets();
+  mw_layout layout = {};
+  layout.goid = offsets.g_goid;
+  layout.gopc = offsets.g_gopc;
+  layout.mark = offsets.map_mark;
+  layout.mark_mask = offsets.map_mark_mask;
+  layout.iter_map = offsets.iter_map;
+  layout.iter_type = offsets.iter_type;
+  layout.map_len = offsets.map_len;
+  layout.valid = 1;
+  return layout;
+}
+
+}  // namespace mapwatch::attach

@@ -1,0 +1,87 @@
+// The kernel side as one object: BPF programs and maps, loaded once; layouts, policies and counters as calls.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "attach/plan.h"
+#include "attach/self_test.h"
+#include "base/result.h"
+#include "mapwatch/abi.h"
+
+struct bpf_link;
+
+namespace mapwatch::attach {
+
+enum class LinkKind {
+  kMulti,  ///< one uprobe_multi link for many sites: kernel 6.6+, CAP_BPF + CAP_PERFMON
+  kPerf,   ///< one perf_event uprobe a site: kernel 6.1+, CAP_SYS_ADMIN
+};
+
+/// The sites of one plan, attached. Detaches when it goes; the kernel does the same when mapwatch dies.
+class ProbeSet {
+ public:
+  ProbeSet() = default;
+  ProbeSet(ProbeSet&&) noexcept = default;
+  ProbeSet& operator=(ProbeSet&&) noexcept = default;
+
+  bool attached() const { return !links_.empty(); }
+  void detach() { links_.clear(); }
+
+ private:
+  friend class Kernel;
+  struct LinkDeleter {
+    void operator()(bpf_link* link) const;
+  };
+  std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links_;
+};
+
+/// Where a plan is attached.
+struct AttachRequest {
+  std::string path;          ///< of the executable, as this process can open it (/proc/PID/exe, /proc/self/fd/N)
+  int pid = -1;              ///< only this process is patched; -1: every process that runs the file
+  std::uint32_t layout = 0;  ///< index given to set_layout
+  std::uint32_t first_site = 0;  ///< site number of plan.probes[0]; the others follow
+};
+
+class Kernel {
+ public:
+  struct Options {
+    std::uint64_t ring_size = 8u << 20;  ///< bytes; rounded up to a power of two pages
+    LinkKind link = LinkKind::kMulti;
+  };
+  /// Loads the programs. Errors: kPermission, kUnsupported (kernel before 6.1), kFailed with the verifier's last lines.
+  static Result<Kernel> load(const Options& options);
+
+  Kernel(Kernel&&) noexcept;
+  Kernel& operator=(Kernel&&) noexcept;
+  ~Kernel();
+
+  /// Follows the execs of watched processes (MW_EVENT_EXEC).
+  Result<void> follow_exec();
+  Result<ProbeSet> attach(const Plan& plan, const AttachRequest& request);
+
+  Result<void> set_layout(std::uint32_t index, const mw_layout& layout);
+  /// Hits of `tgid` count from now on; they are ignored before this and after drop_policy.
+  Result<void> set_policy(std::uint32_t tgid, const mw_policy& policy);
+  void drop_policy(std::uint32_t tgid);
+
+  int ring_fd() const;
+  LinkKind link_kind() const;
+  /// Summed over CPUs.
+  Result<mw_counters> counters() const;
+  /// Hits of sites [first, first + count), summed over CPUs.
+  Result<std::vector<std::uint64_t>> site_hits(std::uint32_t first, std::size_t count) const;
+
+ private:
+  struct Impl;
+  explicit Kernel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The layout that BPF needs of a binary.
+mw_layout layout_of(const elf::GoBinary& binary);
+
+}  // namespace mapwatch::attach

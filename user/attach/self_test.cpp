@@ -1,0 +1,76 @@
+#include "attach/self_test.h"
+
+#include <bpf/libbpf.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "base/proc.h"
+#include "self_test.skel.h"
+
+// A page of its own is not needed, a body the compiler keeps is: the probe sits on its first nop.
+extern "C" __attribute__((noinline, used)) void mw_self_test_site() {
+  asm volatile(
+      ".globl mw_self_test_probe\n"
+      "mw_self_test_probe: nop\n"
+      "nop\n");
+}
+extern "C" char mw_self_test_probe[];
+
+namespace mapwatch::attach {
+
+namespace {
+
+struct SkeletonDeleter {
+  void operator()(self_test_bpf* skeleton) const { self_test_bpf__destroy(skeleton); }
+};
+struct LinkDeleter {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+
+Result<unsigned long> own_file_offset() {
+  const auto address = reinterpret_cast<std::uintptr_t>(&mw_self_test_probe[0]);
+  const auto maps = TRY(proc::ProcFs().maps(static_cast<int>(::getpid())));
+  for (const proc::MapEntry& entry : maps) {
+    if (entry.executable && entry.start <= address && address < entry.end) {
+      return address - entry.start + entry.offset;
+    }
+  }
+  return fail(ErrorKind::kFailed, "self-test: mapwatch's own text is not in /proc/self/maps");
+}
+
+}  // namespace
+
+Result<SelfTest> self_test() {
+  std::unique_ptr<self_test_bpf, SkeletonDeleter> skeleton(self_test_bpf__open());
+  if (!skeleton) {
+    return fail_errno("self-test: cannot open the BPF object");
+  }
+  if (const int error = self_test_bpf__load(skeleton.get()); error != 0) {
+    return fail_errno("self-test: cannot load a BPF program", -error,
+                      "run as root, or with CAP_BPF and CAP_PERFMON");
+  }
+  unsigned long offset = TRY(own_file_offset());
+  LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = &offset, .cnt = 1);
+  SelfTest result;
+  std::unique_ptr<bpf_link, LinkDeleter> link(bpf_program__attach_uprobe_multi(
+      skeleton->progs.mw_self_test, static_cast<int>(::getpid()), "/proc/self/exe", nullptr, &options));
+  if (!link) {
+    result.reason = std::string("uprobe_multi link refused: ") + std::strerror(errno);
+    return result;
+  }
+  result.uprobe_multi = true;
+  mw_self_test_site();
+  std::thread(mw_self_test_site).join();
+  result.pid_filter = skeleton->bss->mw_self_hits == 2;
+  if (skeleton->bss->mw_self_hits == 0) {
+    result.uprobe_multi = false;
+    result.reason = "a uprobe_multi link was made, but its probe never fired";
+  }
+  return result;
+}
+
+}  // namespace mapwatch::attach
