@@ -28,7 +28,11 @@ Result<T> fixed_part(Bytes record, const char* name) {
   T event{};
   std::memcpy(&event, record.data(), record.size());
   const std::uint64_t count = event.stack.count;
-  if (count > MW_MAX_STACK || kFixed + count * sizeof(mw_u64) > record.size()) {
+  const std::uint64_t first = event.stack.first;
+  if (first > 1) {
+    return malformed(name, "stack.first", first);
+  }
+  if (count > MW_MAX_STACK - first || kFixed + (first + count) * sizeof(mw_u64) > record.size()) {
     return malformed(name, "stack.count", count);
   }
   if (!is_site_class(event.site_class)) {
@@ -37,14 +41,17 @@ Result<T> fixed_part(Bytes record, const char* name) {
   return event;
 }
 
-std::vector<std::uint64_t> to_stack(const mw_stack& stack) { return {stack.pc, stack.pc + stack.count}; }
+std::vector<std::uint64_t> to_stack(const mw_stack& stack) {
+  const mw_u64* begin = stack.pc + stack.first;
+  return {begin, begin + stack.count};
+}
 
 Result<Event> decode_access(Bytes record) {
   const mw_access_event raw = TRY(fixed_part<mw_access_event>(record, "access"));
   if (raw.role != MW_ROLE_WATCHER && raw.role != MW_ROLE_VISITOR) {
     return malformed("access", "role", raw.role);
   }
-  if (raw.evidence < MW_EVIDENCE_WATCH || raw.evidence > MW_EVIDENCE_SLOT) {
+  if (raw.evidence < MW_EVIDENCE_WATCH || raw.evidence > MW_EVIDENCE_MARK) {
     return malformed("access", "evidence", raw.evidence);
   }
   if (raw.evidence == MW_EVIDENCE_MARK && raw.role != MW_ROLE_VISITOR) {

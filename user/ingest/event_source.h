@@ -1,4 +1,5 @@
-// Where raw event records come from: the kernel's ring buffer (ring_source.h) or a recorded file (record_file.h).
+// Where raw event records come from: the kernel's ring buffer (ring_source.h), or a test. A recorded file holds more
+// than events and is read chunk by chunk (record_file.h).
 #pragma once
 
 #include <chrono>
@@ -16,8 +17,8 @@ class EventSource {
   using Sink = std::function<void(Bytes record)>;
 
   virtual ~EventSource() = default;
-  /// Waits up to `timeout` for records and hands each to `sink`, in order. The number delivered; 0 on timeout, on a
-  /// signal, and at the end of a file. An error means that the source is of no more use.
+  /// Waits up to `timeout` for records and hands each to `sink`, in order. The number delivered; 0 on timeout and on a
+  /// signal. An error means that the source is of no more use.
   virtual Result<std::size_t> poll(std::chrono::milliseconds timeout, const Sink& sink) = 0;
 };
 

@@ -25,8 +25,8 @@ int RingSource::on_record(void* self, void* data, std::size_t size) {
 
 Result<std::size_t> RingSource::poll(std::chrono::milliseconds timeout, const Sink& sink) {
   sink_ = &sink;
-  const int count = timeout.count() == 0 ? ring_buffer__consume(ring_)
-                                         : ring_buffer__poll(ring_, static_cast<int>(timeout.count()));
+  const int count =
+      timeout.count() == 0 ? ring_buffer__consume(ring_) : ring_buffer__poll(ring_, static_cast<int>(timeout.count()));
   sink_ = nullptr;
   if (count == -EINTR) {
     return 0;

@@ -78,7 +78,6 @@ std::string_view evidence_word(mw_evidence evidence) {
     case MW_EVIDENCE_MARK:
       return "mark";
     case MW_EVIDENCE_WATCH:
-    case MW_EVIDENCE_SLOT:
       break;
   }
   return "watch";
@@ -166,13 +165,6 @@ const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stac
     return &*user;
   }
   return stack.empty() ? nullptr : &stack.front();
-}
-
-std::string_view package_of(std::string_view func) {
-  const std::string_view plain = func.substr(0, func.find('['));  // type arguments may hold slashes and dots
-  const std::size_t slash = plain.rfind('/');
-  const std::size_t dot = plain.find('.', slash == std::string_view::npos ? 0 : slash);
-  return dot == std::string_view::npos ? std::string_view() : plain.substr(0, dot);
 }
 
 }  // namespace mapwatch::report

@@ -38,7 +38,5 @@ std::string_view stripped_file(std::string_view file, std::string_view prefix);
 
 /// The frame to look at: the first of the user's own, else the first; null when there is no frame.
 const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stack);
-/// The import path of a function ("net/http" of "net/http.(*Server).Serve"); empty when the name has none.
-std::string_view package_of(std::string_view func);
 
 }  // namespace mapwatch::report

@@ -5,6 +5,7 @@
 #include "base/escape.h"
 #include "report/format.h"
 #include "report/report.h"
+#include "symbolize/classify.h"
 
 namespace mapwatch::report {
 namespace {
@@ -152,7 +153,6 @@ class TextPrinter {
       case MW_EVIDENCE_MARK:
         return "the map's writing mark was set by another goroutine (Go's own check ends the process on this)";
       case MW_EVIDENCE_WATCH:
-      case MW_EVIDENCE_SLOT:
         break;
     }
     return "overlap in time observed, not inferred (Go's own check ends the process when it sees this)";
@@ -221,7 +221,8 @@ class TextPrinter {
 
   void next(const std::vector<symbolize::Frame>& frames) {
     const symbolize::Frame* frame = frame_of_interest(frames);
-    const std::string_view package = frame != nullptr && frame->user ? package_of(frame->func) : std::string_view();
+    const std::string_view package =
+        frame != nullptr && frame->user ? symbolize::package_of(frame->func) : std::string_view();
     line("Next", fmt::format("hold one sync.Mutex (or sync.RWMutex) around both accesses; go test -race {}",
                              package.empty() || package == "main" ? "./..." : escape(package)));
   }

@@ -27,10 +27,10 @@ std::optional<off_t> length_of(int fd) {
 
 }  // namespace
 
-Writer::Writer(WriterOptions options, Now now, UniqueFd log)
-    : options_(std::move(options)), now_(std::move(now)), log_(std::move(log)) {}
+Writer::Writer(WriterOptions options, const Clock& clock, UniqueFd log)
+    : options_(std::move(options)), clock_(&clock), log_(std::move(log)) {}
 
-Result<Writer> Writer::create(WriterOptions options, Now now) {
+Result<Writer> Writer::create(WriterOptions options, const Clock& clock) {
   UniqueFd log;
   if (!options.log_path.empty()) {
     log.reset(::open(options.log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
@@ -42,7 +42,7 @@ Result<Writer> Writer::create(WriterOptions options, Now now) {
   if (options.format == Format::kJson) {
     options.style.color = false;
   }
-  return Writer(std::move(options), std::move(now), std::move(log));
+  return Writer(std::move(options), clock, std::move(log));
 }
 
 WriteOutcome Writer::write(Report& report) {
@@ -55,9 +55,9 @@ WriteOutcome Writer::write(Report& report) {
     return WriteOutcome::kClosed;
   }
   if (auto* hazard = std::get_if<HazardReport>(&report)) {
-    hazard->printed_ns = now_();
+    hazard->printed_ns = clock_->monotonic_ns();
   } else if (auto* crash = std::get_if<CrashReport>(&report)) {
-    crash->printed_ns = now_();
+    crash->printed_ns = clock_->monotonic_ns();
   }
   std::string text;
   switch (options_.format) {

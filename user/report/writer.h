@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "report/report.h"
@@ -31,11 +31,8 @@ enum class WriteOutcome {
 /// SIGPIPE must be ignored by the process, else a closed pipe kills it before write(2) can tell.
 class Writer {
  public:
-  /// Gives CLOCK_MONOTONIC in nanoseconds (replay: the recorded instant).
-  using Now = std::function<std::uint64_t()>;
-
-  /// Opens log_path, if any. Errors: kFailed and kPermission, with the path.
-  static Result<Writer> create(WriterOptions options, Now now);
+  /// Opens log_path, if any. Errors: kFailed and kPermission, with the path. `clock` must outlive the writer.
+  static Result<Writer> create(WriterOptions options, const Clock& clock);
 
   /// Sets printed_ns of a hazard or crash, formats and writes.
   WriteOutcome write(Report& report);
@@ -47,11 +44,11 @@ class Writer {
   bool closed() const { return closed_; }
 
  private:
-  Writer(WriterOptions options, Now now, UniqueFd log);
+  Writer(WriterOptions options, const Clock& clock, UniqueFd log);
   WriteOutcome send(int fd, const std::string& text);
 
   WriterOptions options_;
-  Now now_;
+  const Clock* clock_;
   UniqueFd log_;
   std::uint64_t lost_ = 0;
   bool closed_ = false;

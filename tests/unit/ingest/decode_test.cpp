@@ -72,6 +72,17 @@ TEST(Decode, StackMayBeSentAsFarAsFilled) {
   EXPECT_FALSE(decode_raw(raw, size));
 }
 
+TEST(Decode, StackMayBeginAtTheSecondWord) {
+  auto raw = access_event();
+  raw.stack.first = 1;
+  raw.stack.count = 1;
+  EXPECT_EQ(std::get<AccessEvent>(*decode_raw(raw)).stack, std::vector<std::uint64_t>{0x402000});
+  raw.stack.count = MW_MAX_STACK - 1;
+  EXPECT_TRUE(decode_raw(raw));
+  raw.stack.count = MW_MAX_STACK;
+  EXPECT_FALSE(decode_raw(raw));
+}
+
 TEST(Decode, Fatal) {
   const auto event = decode_raw(fatal_event());
   ASSERT_TRUE(event);
@@ -103,7 +114,8 @@ TEST(Decode, RefusesEachWrongFieldByName) {
   expect_access("role", [](auto& e) { e.role = 0; });
   expect_access("role", [](auto& e) { e.role = 3; });
   expect_access("role", [](auto& e) { e.role = MW_ROLE_WATCHER, e.evidence = MW_EVIDENCE_MARK; });
-  expect_access("evidence", [](auto& e) { e.evidence = 4; });
+  expect_access("evidence", [](auto& e) { e.evidence = 3; });
+  expect_access("stack.first", [](auto& e) { e.stack.first = 2; });
   expect_access("op", [](auto& e) { e.op = MW_OP_FATAL; });
   expect_access("op", [](auto& e) { e.op = MW_OP_NONE; });
   expect_access("other_op", [](auto& e) { e.other_op = 77; });
