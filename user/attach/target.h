@@ -75,10 +75,21 @@ class Target {
   std::string comm_;
 };
 
-/// The bias that `maps` tell: of the executable mapping of the file (by inode, or by path where a layered file system
-/// shows another inode) that holds the first function of `binary`; of several the one that holds `entry_point`.
-Result<std::uint64_t> find_load_bias(const std::vector<proc::MapEntry>& maps, std::uint64_t exe_inode,
-                                     const std::string& exe_path, const elf::GoBinary& binary,
-                                     std::uint64_t entry_point);
+/// Where a piece of the executable's text lies in the file.
+struct TextAnchor {
+  std::uint64_t address = 0;      ///< the file's own virtual address
+  std::uint64_t file_offset = 0;  ///< of that address
+};
+
+/// The executable as /proc/PID/maps may name it.
+struct ExeName {
+  std::uint64_t inode = 0;
+  std::string path;  ///< for layered file systems whose maps show another inode; " (deleted)" taken off
+};
+
+/// The load bias that `maps` tell: of the executable mapping of `exe` that holds `anchor`; where the process mapped its
+/// own file more than once, of the one that holds `entry_point` (AT_ENTRY; 0 unknown). kUnsupported when there is none.
+Result<std::uint64_t> find_load_bias(const std::vector<proc::MapEntry>& maps, const ExeName& exe,
+                                     const TextAnchor& anchor, std::uint64_t entry_point);
 
 }  // namespace mapwatch::attach

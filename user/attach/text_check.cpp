@@ -1,0 +1,101 @@
+#include "attach/text_check.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+namespace mapwatch::attach {
+namespace {
+
+constexpr std::uint8_t kBreakpoint = 0xCC;
+constexpr std::size_t kMaxInstruction = 15;
+
+std::string hex(std::span<const std::uint8_t> bytes) { return fmt::format("{:02x}", fmt::join(bytes, " ")); }
+
+bool matches_file(const ProbeSpec& probe, const elf::GoBinary& binary) {
+  const auto code = binary.code(probe.address, probe.address + probe.bytes.size());
+  return code && binary.file_offset(probe.address) == probe.file_offset &&
+         std::equal(probe.bytes.begin(), probe.bytes.end(), code->span().begin(), code->span().end(),
+                    [](std::uint8_t left, std::byte right) { return left == std::to_integer<std::uint8_t>(right); });
+}
+
+}  // namespace
+
+Result<ProcessMemory> ProcessMemory::open(const Target& target, const proc::ProcFs& procfs) {
+  const std::string path = procfs.path(target.pid(), "mem");
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    const int error = errno;
+    TRY(target.check());
+    return fail_errno("cannot open " + path, error, "run mapwatch as root, or with CAP_SYS_PTRACE");
+  }
+  TRY(target.check());  // not another process' or program's memory under the same number
+  return ProcessMemory(std::move(fd));
+}
+
+bool ProcessMemory::read(std::uint64_t address, std::span<std::uint8_t> out) const {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(fd_.get(), out.data() + done, out.size() - done, static_cast<off_t>(address + done));
+    if (got < 0 && errno == EINTR) {
+      continue;
+    }
+    if (got <= 0) {
+      return false;
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+Result<TextNotes> verify_bytes(const Plan& plan, const elf::GoBinary& binary, const MemoryReader& memory,
+                               std::uint64_t bias) {
+  TextNotes notes;
+  for (std::size_t i = 0; i < plan.probes.size(); ++i) {
+    const ProbeSpec& probe = plan.probes[i];
+    if (probe.bytes.empty() || probe.bytes.size() > kMaxInstruction || !matches_file(probe, binary)) {
+      return fail(ErrorKind::kGone,
+                  fmt::format("the executable changed since it was read: {} at {:#x} is not {} any more",
+                              probe.function, probe.address, hex(probe.bytes)),
+                  "start mapwatch again");
+    }
+    std::array<std::uint8_t, kMaxInstruction> buffer;
+    const std::span<std::uint8_t> found(buffer.data(), probe.bytes.size());
+    if (!memory(probe.address + bias, found)) {
+      return fail(ErrorKind::kGone,
+                  fmt::format("cannot read the process' text at {:#x} ({})", probe.address + bias, probe.function),
+                  "it may have exited, or run another program");
+    }
+    const bool rest_same = std::equal(found.begin() + 1, found.end(), probe.bytes.begin() + 1);
+    if (rest_same && found[0] == probe.bytes[0]) {
+      continue;
+    }
+    if (!rest_same || found[0] != kBreakpoint) {
+      return fail(ErrorKind::kGone,
+                  fmt::format("the process' text is not its executable's: {} at {:#x} is {}, {} in the file",
+                              probe.function, probe.address + bias, hex(found), hex(probe.bytes)),
+                  "the file was written to, or the program patches itself; restart the process from a whole file");
+    }
+    notes.already_probed.push_back(i);
+    notes.notes.push_back(
+        fmt::format("{} at {:#x} has a breakpoint already: another tracer probes it", probe.function, probe.address));
+  }
+  return notes;
+}
+
+std::vector<std::size_t> silent_sites(const Plan& plan, const MemoryReader& memory, std::uint64_t bias) {
+  std::vector<std::size_t> silent;
+  for (std::size_t i = 0; i < plan.probes.size(); ++i) {
+    std::array<std::uint8_t, 1> first = {};
+    if (!memory(plan.probes[i].address + bias, first) || first[0] != kBreakpoint) {
+      silent.push_back(i);
+    }
+  }
+  return silent;
+}
+
+}  // namespace mapwatch::attach
