@@ -15,13 +15,13 @@ struct ProbeSpec {
   mw_op op = MW_OP_NONE;
   mw_site_class site_class = MW_SITE_NONE;
   mw_arg arg = MW_ARG_NONE;
-  std::string function;           ///< pclntab name
-  std::uint64_t entry = 0;        ///< virtual address of the function
-  std::uint64_t address = 0;      ///< virtual address of the probed instruction
-  std::uint64_t file_offset = 0;  ///< what the kernel attaches by
-  std::string instruction;        ///< "push", "jbe", "call", ... as decoded
+  std::string function;             ///< pclntab name
+  std::uint64_t entry = 0;          ///< virtual address of the function
+  std::uint64_t address = 0;        ///< virtual address of the probed instruction
+  std::uint64_t file_offset = 0;    ///< what the kernel attaches by
+  std::string instruction;          ///< "push", "jbe", "call", ... as decoded
   std::vector<std::uint8_t> bytes;  ///< original bytes of the instruction, compared with the mapped file before attach
-  bool emulated = false;          ///< the kernel emulates it (no single step)
+  bool emulated = false;            ///< the kernel emulates it (no single step)
 };
 
 /// A map or fatal function that is in the binary and gets no probe of its own.
@@ -34,6 +34,19 @@ struct Plan {
   std::vector<ProbeSpec> probes;  ///< by address
   std::vector<Omission> omissions;
 };
+
+/// One function as the planner sees it: the bytes of all of it.
+struct FunctionCode {
+  std::string name;               ///< pclntab name
+  std::uint64_t entry = 0;        ///< virtual address
+  std::uint64_t file_offset = 0;  ///< of entry
+  Bytes code;
+};
+
+/// The planner's core. Functions that are no operation on a map and no end of the process are passed over. An operation
+/// is counted once: a function that calls another one of the same kind, by decoding, is omitted where that one is
+/// probed.
+Plan plan_functions(const std::vector<FunctionCode>& functions);
 
 /// Plans the function probes of `binary`. Fails (kUnsupported) when no map function can be probed, with the reasons.
 Result<Plan> plan_probes(const elf::GoBinary& binary);
