@@ -101,7 +101,7 @@ $(B)/tests/elfdump: $(B)/tests/tools/elfdump.o $(B)/libmapwatch.a
 $(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) include/mapwatch/abi.h
 	$(call msg,CLANG++,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG)++ -std=c++20 -O1 -g -Wall -Wextra -Wshadow -Werror -Wno-unused-parameter -Wno-unused-function \
+	$(Q)$(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -Wall -Wextra -Wshadow -Werror -Wno-unused-parameter -Wno-unused-function \
 		-fsanitize=address,undefined -fno-sanitize-recover=all -Itests/bpf -Iinclude -Ibpf \
 		-o $@ $(BPFTEST_SRC) -lgtest_main -lgtest -lpthread
 
@@ -136,7 +136,7 @@ demo: ## build, race a small HTTP service, show the warning and then Go's own cr
 $(B)/fuzz/%: tests/fuzz/%.cpp $(USER_SRC) | $(SKEL)
 	$(call msg,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG)++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude -Iuser \
+	$(Q)$(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude -Iuser \
 		$(PKG_CFLAGS) -o $@ $< $(shell find user/base user/elf user/arch user/ingest -name '*.cpp') -ldw -lelf -lfmt -lZydis
 
 FUZZ_SECONDS ?= 30

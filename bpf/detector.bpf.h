@@ -150,7 +150,7 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
       }
       MW_YIELD(busy);
     }
-    counters->lost_slot += 1;
+    counters->lost_slot += MW_LOAD(slot->map) != hit->map; /* two readers of one map are no loss */
     return 0;
   }
   spin.slot = slot;

@@ -13,6 +13,8 @@ struct SelfTest {
   /// A link with a pid filter delivers hits of all the process's threads. Kernels before 6.10 compare the task and
   /// deliver one thread's only (46ba0e49b642 "bpf: fix multi-uprobe PID filtering logic").
   bool pid_filter = false;
+  /// An empty program on an emulated instruction, measured here: what a hit costs the target at the least. 0: unknown.
+  double ns_per_hit = 0;
   /// Why uprobe_multi is not to be had; empty when it is.
   std::string reason;
 };

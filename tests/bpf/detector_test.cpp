@@ -1,0 +1,423 @@
+// The detector's decisions, one interleaving at a time.
+#include <gtest/gtest.h>
+
+#include "machine.h"
+
+namespace mapwatch::bpf_test {
+namespace {
+
+const Goroutine kA{0xc000000010ull, 100, 101, 0x401000};
+const Goroutine kB{0xc000000020ull, 100, 102, 0x402000};
+const Goroutine kC{0xc000000030ull, 100, 103, 0x403000};
+
+class DetectorTest : public testing::Test {
+ protected:
+  DetectorTest() { machine_.hold_all(); }
+
+  /// Makes `map` a candidate: two goroutines have written it.
+  void share(const GoMap& map) {
+    machine_.hit(kA, MW_OP_WRITE, map);
+    machine_.hit(kB, MW_OP_WRITE, map);
+  }
+  /// Runs `work` once, at the first hook of that name.
+  void once_at(const std::string& point, std::function<void()> work) {
+    machine_.hook = [point, work, done = false](const std::string& at) mutable {
+      if (at == point && !done) {
+        done = true;
+        work();
+      }
+    };
+  }
+  std::size_t overlaps() const { return machine_.events.size(); }
+
+  Machine machine_;
+};
+
+TEST_F(DetectorTest, TwoWritersMeet) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  ASSERT_EQ(overlaps(), 2u);
+  const mw_access_event& visitor = machine_.events[0];
+  const mw_access_event& watcher = machine_.events[1];
+  EXPECT_EQ(visitor.role, MW_ROLE_VISITOR);
+  EXPECT_EQ(visitor.g, kB.g);
+  EXPECT_EQ(visitor.other_g, kA.g);
+  EXPECT_EQ(watcher.role, MW_ROLE_WATCHER);
+  EXPECT_EQ(watcher.g, kA.g);
+  EXPECT_EQ(visitor.slot, watcher.slot);
+  EXPECT_EQ(visitor.generation, watcher.generation);
+  EXPECT_EQ(watcher.goid, kA.g & 0xffff);
+}
+
+TEST_F(DetectorTest, StackHasTheCallerInItsPlace) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  ASSERT_EQ(overlaps(), 2u);
+  const mw_stack& stack = machine_.events[1].stack;
+  ASSERT_EQ(stack.count, 3u);
+  EXPECT_EQ(stack.pc[stack.first], 0x400100u);
+  EXPECT_EQ(stack.pc[stack.first + 1], kA.caller_pc);
+  EXPECT_EQ(stack.pc[stack.first + 2], 0x402000u);
+  // The kernel's chain names B's caller by itself (kernels with cfa7f3d2c526): it is not put in twice.
+  EXPECT_EQ(machine_.events[0].stack.count, 2u);
+}
+
+TEST_F(DetectorTest, WriterAndReaderMeet) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_READ, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 2u);
+}
+
+TEST_F(DetectorTest, DeleteMeetsIteration) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_DELETE, map); });
+  machine_.hit(kA, MW_OP_ITERATE, map);
+  ASSERT_EQ(overlaps(), 2u);
+  EXPECT_EQ(machine_.events[0].op, MW_OP_DELETE);
+  EXPECT_EQ(machine_.events[1].op, MW_OP_ITERATE);
+}
+
+TEST_F(DetectorTest, ReadersDoNotMeet) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_READ, map); });
+  machine_.hit(kC, MW_OP_READ, map);
+  EXPECT_EQ(machine_.counters.dwells, 2u);  // share()'s second write, and this read
+  EXPECT_EQ(overlaps(), 0u);
+}
+
+TEST_F(DetectorTest, OneGoroutineOnTwoThreadsIsOne) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  Goroutine moved = kA;
+  moved.tid = 199;
+  once_at("turn", [&] { machine_.hit(moved, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 0u);
+}
+
+TEST_F(DetectorTest, ThirdGoroutineIsReportedToo) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  once_at("turn", [&] {
+    machine_.hit(kB, MW_OP_WRITE, map);
+    machine_.hit(kC, MW_OP_WRITE, map);
+  });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  ASSERT_EQ(overlaps(), 3u);
+  EXPECT_EQ(machine_.events[1].g, kC.g);
+  EXPECT_EQ(machine_.events[1].generation, machine_.events[2].generation);
+}
+
+TEST_F(DetectorTest, EqualAddressesOfTwoProcessesDoNotMeet) {
+  machine_.hold_all(200);
+  const GoMap& map = machine_.new_map();
+  share(map);
+  const Goroutine other{kB.g, 200, 201, kB.caller_pc};
+  once_at("turn", [&] { machine_.hit(other, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 0u);
+}
+
+// Two maps, or one address in two processes, that share a slot: the second neither meets the first's watch nor harms it.
+TEST_F(DetectorTest, CollidingMapsDoNotMeet) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  const Goroutine sameSlot{kB.g, 200, 201, kB.caller_pc};
+  machine_.hold_all(200);
+  once_at("turn", [&] {
+    for (mw_slot& slot : machine_.slots) {
+      if (slot.map == map.address) {
+        slot.last_map = 0;  // as the other map's accesses leave it
+      }
+    }
+    machine_.hit(sameSlot, MW_OP_WRITE, map);
+  });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 0u);
+}
+
+TEST_F(DetectorTest, NobodyMeetsAWatchThatIsDown) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  machine_.hit(kA, MW_OP_WRITE, map);
+  machine_.hit(kB, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 0u);
+  for (const mw_slot& slot : machine_.slots) {
+    EXPECT_EQ(slot.map, 0u);
+    EXPECT_EQ(MW_MEET_STATE(slot.meet), static_cast<mw_u32>(MW_DOWN));
+  }
+}
+
+// At each point of publishing and taking down, a visitor either meets the watch (then both sides say so) or does not
+// (then neither does).
+TEST_F(DetectorTest, BothSidesAgreeAtEveryPoint) {
+  for (const char* point : {"publish_busy", "publish_fields", "publish_map", "turn", "take_down_meet"}) {
+    Machine machine;
+    machine.hold_all();
+    const GoMap& map = machine.new_map();
+    machine.hit(kA, MW_OP_WRITE, map);
+    machine.hit(kB, MW_OP_WRITE, map);
+    bool done = false;
+    machine.hook = [&](const std::string& at) {
+      if (at == point && !done) {
+        done = true;
+        machine.hit(kB, MW_OP_WRITE, map);
+      }
+    };
+    machine.hit(kA, MW_OP_WRITE, map);
+    EXPECT_TRUE(done) << point;
+    EXPECT_EQ(machine.events.size(), std::string(point) == "turn" ? 2u : 0u) << point;
+  }
+}
+
+// The owner takes its watch down and sets another one while a visitor is between its reads: the visit is void, and the
+// new watch does not think that it was met.
+TEST_F(DetectorTest, TornVisitIsVoid) {
+  for (const char* point : {"visit_read_meet", "visit_read_fields"}) {
+    Machine machine;
+    machine.hold_all();
+    const GoMap& map = machine.new_map();
+    machine.hit(kA, MW_OP_WRITE, map);
+    machine.hit(kB, MW_OP_WRITE, map);
+    mw_slot* slot = nullptr;
+    machine.hook = [&](const std::string& at) {
+      if (at == "turn" && slot == nullptr) {
+        for (mw_slot& each : machine.slots) {
+          if (each.map == map.address) {
+            slot = &each;
+          }
+        }
+      }
+    };
+    machine.hit(kA, MW_OP_WRITE, map);
+    ASSERT_NE(slot, nullptr);
+    // A watch of A stands; B comes, and between its reads the watch becomes the next generation's, by B itself.
+    slot->map = map.address;
+    slot->g = kA.g;
+    slot->tgid = kA.tgid;
+    slot->meet = MW_MEET(50, 0, MW_OP_WRITE, MW_STANDING);
+    bool turned = false;
+    machine.hook = [&](const std::string& at) {
+      if (at == point && !turned) {
+        turned = true;
+        slot->g = kB.g;
+        slot->meet = MW_MEET(51, 0, MW_OP_WRITE, MW_STANDING);
+      }
+    };
+    machine.hit(kB, MW_OP_WRITE, map);
+    EXPECT_TRUE(turned);
+    EXPECT_TRUE(machine.events.empty()) << point;
+    EXPECT_EQ(slot->meet, MW_MEET(51, 0, MW_OP_WRITE, MW_STANDING)) << point;
+  }
+}
+
+TEST_F(DetectorTest, GenerationWraps) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  for (mw_slot& slot : machine_.slots) {
+    slot.meet = MW_MEET(0xffffffffu, 0, 0, MW_DOWN);
+  }
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  ASSERT_EQ(overlaps(), 2u);
+  EXPECT_EQ(machine_.events[0].generation, 0u);
+  EXPECT_EQ(machine_.events[1].generation, 0u);
+}
+
+TEST_F(DetectorTest, MarkSetIsReportedAndHeldUntilItClears) {
+  GoMap& map = machine_.new_map();
+  share(map);
+  machine_.hit(kA, MW_OP_WRITE, map);  // the last recorded writer
+  map.set_mark(true);
+  int turns = 0;
+  machine_.hook = [&](const std::string& at) {
+    if (at == "turn" && ++turns == 10) {
+      map.set_mark(false);
+    }
+  };
+  machine_.hit(kB, MW_OP_READ, map);
+  ASSERT_EQ(overlaps(), 1u);
+  const mw_access_event& event = machine_.events[0];
+  EXPECT_EQ(event.evidence, MW_EVIDENCE_MARK);
+  EXPECT_EQ(event.other_g, kA.g);
+  EXPECT_EQ(event.other_pc, kA.caller_pc);
+  EXPECT_TRUE(event.flags & MW_ACCESS_OTHER_KNOWN);
+  EXPECT_EQ(turns, 10);
+  EXPECT_EQ(machine_.counters.holds, 1u);
+}
+
+TEST_F(DetectorTest, HoldEndsWhenTheMarkNeverClears) {
+  GoMap& map = machine_.new_map();
+  map.set_mark(true);
+  machine_.hit(kB, MW_OP_READ, map);
+  ASSERT_EQ(overlaps(), 1u);
+  EXPECT_FALSE(machine_.events[0].flags & MW_ACCESS_OTHER_KNOWN);
+  EXPECT_GE(machine_.counters.hold_ns, 200'000u);
+  EXPECT_LT(machine_.counters.hold_ns, 210'000u);
+}
+
+TEST_F(DetectorTest, TornLastWriterIsUnknown) {
+  GoMap& map = machine_.new_map();
+  share(map);
+  for (mw_slot& slot : machine_.slots) {
+    if (slot.last_map == map.address) {
+      slot.lastw_g = kC.g;  // another writer has written its g and not yet its pc
+    }
+  }
+  map.set_mark(true);
+  machine_.hit(kA, MW_OP_READ, map);
+  ASSERT_EQ(overlaps(), 1u);
+  EXPECT_EQ(machine_.events[0].other_g, 0u);
+}
+
+TEST_F(DetectorTest, OneCpuNeitherDwellsNorHolds) {
+  machine_.policies[100].flags = MW_POLICY_MARK_ONLY;
+  GoMap& map = machine_.new_map();
+  share(map);
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(machine_.counters.dwells, 0u);
+  map.set_mark(true);
+  machine_.hit(kB, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 1u);
+  EXPECT_EQ(machine_.counters.holds, 0u);
+}
+
+TEST_F(DetectorTest, StackCheckThatGrowsIsNotCounted) {
+  const GoMap& map = machine_.new_map();
+  machine_.hit(kA, MW_OP_WRITE, map, MW_SITE_JCC, 0x1);   // CF
+  machine_.hit(kA, MW_OP_WRITE, map, MW_SITE_JCC, 0x40);  // ZF
+  EXPECT_EQ(machine_.counters.hits, 0u);
+  machine_.hit(kA, MW_OP_WRITE, map, MW_SITE_JCC, 0x0);
+  EXPECT_EQ(machine_.counters.hits, 1u);
+  EXPECT_EQ(machine_.counters.ignored, 2u);
+}
+
+TEST_F(DetectorTest, UnwatchedProcessesAndNilMapsAreIgnored) {
+  const GoMap& map = machine_.new_map();
+  machine_.hit({kA.g, 300, 301, 0}, MW_OP_WRITE, map);
+  machine_.hit(kA, MW_OP_READ, GoMap{0});
+  EXPECT_EQ(machine_.counters.hits, 0u);
+  EXPECT_EQ(machine_.counters.ignored, 2u);
+}
+
+TEST_F(DetectorTest, FullRingIsCounted) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  machine_.ring_full = true;
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(machine_.counters.lost_ring, 2u);
+  EXPECT_EQ(machine_.counters.overlaps, 2u);
+}
+
+TEST_F(DetectorTest, OneGoroutinesMapNeverDwells) {
+  const GoMap& map = machine_.new_map();
+  for (int i = 0; i < 1000; ++i) {
+    machine_.hit(kA, MW_OP_WRITE, map);
+  }
+  EXPECT_EQ(machine_.counters.candidates, 0u);
+}
+
+// Ownership transfer: A made it, B has it now. The attention it gets ends.
+TEST_F(DetectorTest, HandedOverMapCoolsDown) {
+  const GoMap& map = machine_.new_map();
+  machine_.hit(kA, MW_OP_WRITE, map);
+  for (int i = 0; i < 1000; ++i) {
+    machine_.hit(kB, MW_OP_WRITE, map);
+  }
+  EXPECT_LE(machine_.counters.candidates, 257u);
+}
+
+// A slot whose address is used by a new map (GC address reuse) remembers nothing that could make a report.
+TEST_F(DetectorTest, ReusedAddressMakesNoReport) {
+  GoMap& map = machine_.new_map();
+  share(map);
+  map.header = {};
+  machine_.hit(kC, MW_OP_WRITE, map);
+  machine_.hit(kC, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 0u);
+}
+
+class AllowanceTest : public DetectorTest {
+ protected:
+  AllowanceTest() { machine_.policies[100].flags = 0; }
+
+  /// `count` alternating writes of A and B, `gap_ns` apart.
+  void alternate(const GoMap& map, int count, mw_u64 gap_ns) {
+    for (int i = 0; i < count; ++i) {
+      machine_.hit(i % 2 == 0 ? kA : kB, MW_OP_WRITE, map);
+      machine_.now += gap_ns;
+    }
+  }
+};
+
+TEST_F(AllowanceTest, SlowMapIsHeldAboutTwentyTimesASecond) {
+  alternate(machine_.new_map(), 1000, 10'000'000);  // 100 a second for 10 s
+  EXPECT_GE(machine_.counters.dwells, 120u);
+  EXPECT_LE(machine_.counters.dwells, 420u);
+}
+
+TEST_F(AllowanceTest, FastMapIsBoundByTheProcessBucket) {
+  const mw_u64 begin = machine_.now;
+  alternate(machine_.new_map(), 200'000, 1'000);
+  const mw_u64 wall = machine_.now - begin;
+  const mw_u64 allowed = wall / 1'000'000 * machine_.policies[100].share_ppm + machine_.policies[100].burst_ns * 2;
+  EXPECT_GT(machine_.counters.dwells, 10u);
+  EXPECT_LE(machine_.counters.dwell_ns, allowed);
+  EXPECT_GT(machine_.counters.refused_budget + machine_.counters.refused_rate, 0u);
+}
+
+// Many maps at one busy pair of sites, and one rare pair: the rare one is served all the same.
+TEST_F(AllowanceTest, RarePairIsNotStarved) {
+  std::vector<const GoMap*> busy;
+  for (int i = 0; i < 200; ++i) {
+    busy.push_back(&machine_.new_map());
+  }
+  const GoMap& rare = machine_.new_map();
+  Goroutine rare_a = kA;
+  Goroutine rare_b = kB;
+  rare_a.caller_pc = 0x777000;
+  rare_b.caller_pc = 0x888000;
+  mw_u64 rare_dwells = 0;
+  for (int round = 0; round < 400; ++round) {
+    for (const GoMap* map : busy) {
+      machine_.hit(round % 2 == 0 ? kA : kB, MW_OP_WRITE, *map);
+    }
+    const mw_u64 before = machine_.counters.dwells;
+    machine_.hit(round % 2 == 0 ? rare_a : rare_b, MW_OP_WRITE, rare);
+    rare_dwells += machine_.counters.dwells - before;
+    machine_.now += 1'000'000;
+  }
+  EXPECT_GT(machine_.counters.refused_budget, 0u);
+  EXPECT_GE(rare_dwells, 5u);
+}
+
+// A dwell that others queue behind (they come to the map just after it) is not made longer; one that holds nobody up is.
+TEST_F(AllowanceTest, DwellGrowsOnlyWhereNobodyQueues) {
+  const GoMap& calm = machine_.new_map();
+  alternate(calm, 3000, 10'000'000);
+  const mw_u64 calm_mean = machine_.counters.dwell_ns / machine_.counters.dwells;
+  EXPECT_GT(calm_mean, 100'000u);
+
+  Machine crowded;
+  crowded.hold_all();
+  crowded.policies[100].flags = 0;
+  const GoMap& map = crowded.new_map();
+  for (int i = 0; i < 3000; ++i) {
+    crowded.hit(i % 2 == 0 ? kA : kB, MW_OP_WRITE, map);
+    crowded.hit(i % 2 == 0 ? kB : kA, MW_OP_WRITE, map);
+    crowded.now += 10'000'000;
+  }
+  EXPECT_LT(crowded.counters.dwell_ns / crowded.counters.dwells, 60'000u);
+}
+
+}  // namespace
+}  // namespace mapwatch::bpf_test

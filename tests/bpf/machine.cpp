@@ -1,0 +1,157 @@
+#include "machine.h"
+
+#include <cstring>
+
+#include <detector.bpf.h>
+
+namespace mapwatch::bpf_test {
+
+namespace {
+Machine* machine = nullptr;
+union Reserved {
+  mw_access_event access;
+  unsigned char bytes[sizeof(mw_fatal_event)];
+};
+Reserved reserved;
+}  // namespace
+
+Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS) {
+  layout.goid = 8;
+  layout.gopc = 16;
+  layout.mark = 34;
+  layout.mark_mask = 0xff;
+  layout.map_len = 0;
+  layout.iter_map = 24;
+  layout.iter_type = 16;
+  layout.valid = 1;
+  machine = this;
+}
+
+Machine::~Machine() { machine = nullptr; }
+
+GoMap& Machine::new_map(mw_u64 address) {
+  if (address == 0) {
+    address = 0xc000100000ull + maps.size() * 0x1000;
+  }
+  GoMap& map = maps[address];
+  map.address = address;
+  return map;
+}
+
+void Machine::hold_all(mw_u32 tgid) {
+  mw_policy policy = {};
+  policy.flags = MW_POLICY_HOLD_ALL;
+  policy.dwell_ns = 50'000;
+  policy.dwell_max_ns = 200'000;
+  policy.hold_max_ns = 200'000;
+  policy.per_second = 20;
+  policy.one_in = 100;
+  policy.share_ppm = 20'000;
+  policy.burst_ns = 5'000'000;
+  allow(tgid, policy);
+}
+
+void Machine::hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls, mw_u64 rflags) {
+  const mw_u64 outer = current;
+  current = (static_cast<mw_u64>(goroutine.tgid) << 32) | goroutine.tid;
+  pt_regs regs = {};
+  regs.ax = 0x500000;
+  regs.bx = map.address;
+  regs.r14 = goroutine.g;
+  regs.ip = 0x400100;
+  regs.sp = 0x7000000000ull + goroutine.g % 0x1000 * 0x100;
+  regs.flags = rflags;
+  words[regs.sp] = goroutine.caller_pc;
+  words[goroutine.g + layout.goid] = goroutine.g & 0xffff;
+  mw_on_map(&regs, MW_COOKIE(op, cls, MW_ARG_FUNC, 0, 7));
+  now += 1000;
+  current = outer;
+}
+
+void Machine::call_hook(const std::string& point) {
+  if (!hook || in_hook_) {
+    return;
+  }
+  in_hook_ = true;
+  hook(point);
+  in_hook_ = false;
+}
+
+}  // namespace mapwatch::bpf_test
+
+using mapwatch::bpf_test::machine;
+
+int bpf_probe_read_user(void* to, mw_u32 size, const void* from) {
+  const auto address = reinterpret_cast<mw_u64>(from);
+  for (auto& [base, map] : machine->maps) {
+    if (base <= address && address + size <= base + map.header.size()) {
+      std::memcpy(to, map.header.data() + (address - base), size);
+      return 0;
+    }
+  }
+  const auto word = machine->words.find(address);
+  if (word == machine->words.end() || size != sizeof(mw_u64)) {
+    return -14;
+  }
+  std::memcpy(to, &word->second, size);
+  return 0;
+}
+
+int bpf_copy_from_user(void* to, mw_u32 size, const void* from) { return bpf_probe_read_user(to, size, from); }
+mw_u64 bpf_ktime_get_ns() { return machine->now += 30; }
+mw_u64 bpf_get_current_pid_tgid() { return machine->current; }
+mw_u32 bpf_get_smp_processor_id() { return 0; }
+mw_u32 bpf_get_prandom_u32() { return 12345; }
+
+long bpf_get_stack(pt_regs* ctx, void* to, mw_u32 size, mw_u64) {
+  const mw_u64 chain[2] = {ctx->ip, 0x402000};
+  if (size < sizeof(chain)) {
+    return -14;
+  }
+  std::memcpy(to, chain, sizeof(chain));
+  return sizeof(chain);
+}
+
+long bpf_loop(mw_u32 turns, void* callback, void* context, mw_u64) {
+  auto* turn = reinterpret_cast<long (*)(mw_u32, mw_spin*)>(callback);
+  for (mw_u32 i = 0; i < turns; ++i) {
+    machine->call_hook("turn");
+    if (turn(i, static_cast<mw_spin*>(context))) {
+      return i + 1;
+    }
+  }
+  return turns;
+}
+
+void mw_host_yield(const char* point) { machine->call_hook(point); }
+
+namespace {
+template <typename Table>
+auto* find(Table& table, mw_u32 key) {
+  const auto found = table.find(key);
+  return found == table.end() ? nullptr : &found->second;
+}
+}  // namespace
+
+mw_policy* mw_policy_of(mw_u32 tgid) { return find(machine->policies, tgid); }
+void mw_policy_drop(mw_u32 tgid) { machine->policies.erase(tgid); }
+mw_bucket* mw_bucket_of(mw_u32 tgid) { return find(machine->buckets, tgid); }
+mw_layout* mw_layout_at(mw_u32 index) { return index == 0 ? &machine->layout : nullptr; }
+mw_slot* mw_slot_at(mw_u32 index) { return index < machine->slots.size() ? &machine->slots[index] : nullptr; }
+mw_heat* mw_heat_at(mw_u32 index) { return index < machine->heats.size() ? &machine->heats[index] : nullptr; }
+mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &machine->pairs[index] : nullptr; }
+mw_counters* mw_counters_here() { return &machine->counters; }
+void mw_count_site(mw_u32) {}
+
+void* mw_event_reserve(mw_u64 size) {
+  if (machine->ring_full || size > sizeof(mapwatch::bpf_test::reserved)) {
+    return nullptr;
+  }
+  return &mapwatch::bpf_test::reserved;
+}
+
+void mw_event_submit(void* event) {
+  mw_access_event copy;
+  std::memcpy(&copy, event, sizeof(copy));
+  machine->events.push_back(copy);
+}

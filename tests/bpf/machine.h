@@ -1,0 +1,67 @@
+// A small machine to run the detector on: goroutines begin map operations one after the other or, from a hook, in the
+// middle of another's: at a spin's turn or between two stores of the watch protocol. Deterministic.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <vmlinux.h>
+#include <mapwatch/abi.h>
+#include <slot.bpf.h>
+
+namespace mapwatch::bpf_test {
+
+/// A map of the target: its address is that of `header`, laid out as mark at 34, length at 0.
+struct GoMap {
+  mw_u64 address;
+  std::array<unsigned char, 48> header = {};
+  void set_mark(bool on) { header[34] = on ? 1 : 0; }
+};
+
+struct Goroutine {
+  mw_u64 g;  ///< address; goid is (g & 0xffff)
+  mw_u32 tgid = 100;
+  mw_u32 tid = 101;
+  mw_u64 caller_pc = 0x401000;
+};
+
+class Machine {
+ public:
+  Machine();
+  ~Machine();
+
+  GoMap& new_map(mw_u64 address = 0);
+  /// One operation reaches its probe.
+  void hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls = MW_SITE_PUSH,
+           mw_u64 rflags = 0);
+  /// Called at each turn of a dwell or hold and at each MW_YIELD, with its name ("turn" for spins). Hooks do not nest.
+  std::function<void(const std::string&)> hook;
+  /// Every candidate dwells.
+  void hold_all(mw_u32 tgid = 100);
+  void allow(mw_u32 tgid, mw_policy policy) { policies[tgid] = policy; buckets[tgid] = {}; }
+
+  std::vector<mw_access_event> events;
+  std::unordered_map<mw_u32, mw_policy> policies;
+  std::unordered_map<mw_u32, mw_bucket> buckets;
+  mw_layout layout = {};
+  std::vector<mw_slot> slots;
+  std::vector<mw_heat> heats;
+  std::vector<mw_pair> pairs;
+  mw_counters counters = {};
+  mw_u64 now = 1'000'000'000;
+  bool ring_full = false;
+  std::map<mw_u64, mw_u64> words;  ///< other readable memory
+  std::map<mw_u64, GoMap> maps;
+  mw_u64 current = 0;  ///< pid_tgid
+
+  void call_hook(const std::string& point);
+
+ private:
+  bool in_hook_ = false;
+};
+
+}  // namespace mapwatch::bpf_test

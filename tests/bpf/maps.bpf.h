@@ -1,0 +1,27 @@
+// Found before bpf/maps.bpf.h: the detector's memory as plain arrays of the simulated machine.
+#ifndef MAPWATCH_MAPS_BPF_H
+#define MAPWATCH_MAPS_BPF_H
+
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+
+#include <mapwatch/abi.h>
+#include <slot.bpf.h>
+
+#define MW_NOINLINE __attribute__((noinline))
+#define MW_YIELD(point) mw_host_yield(#point)
+
+void mw_host_yield(const char* point);
+mw_policy* mw_policy_of(mw_u32 tgid);
+void mw_policy_drop(mw_u32 tgid);
+mw_bucket* mw_bucket_of(mw_u32 tgid);
+mw_layout* mw_layout_at(mw_u32 index);
+mw_slot* mw_slot_at(mw_u32 index);
+mw_heat* mw_heat_at(mw_u32 index);
+mw_pair* mw_pair_at(mw_u32 index);
+mw_counters* mw_counters_here();
+void mw_count_site(mw_u32 site);
+void* mw_event_reserve(mw_u64 size);
+void mw_event_submit(void* event);
+
+#endif

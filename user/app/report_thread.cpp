@@ -1,0 +1,76 @@
+#include "app/report_thread.h"
+
+#include <signal.h>
+
+#include <utility>
+
+namespace mapwatch::app {
+
+ReportThread::ReportThread() {
+  // Signals are the main thread's: it reads them from a signalfd.
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+ReportThread::~ReportThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ReportThread::post_finding(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.size() >= kMaxQueued) {
+      ++refused_;
+      return;
+    }
+    queue_.push_back(std::move(work));
+  }
+  changed_.notify_all();
+}
+
+void ReportThread::post(std::function<void()> work) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(work));
+  }
+  changed_.notify_all();
+}
+
+void ReportThread::drain() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
+}
+
+std::uint64_t ReportThread::refused() const {
+  const std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+void ReportThread::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (queue_.empty()) {
+      return;
+    }
+    const std::function<void()> work = std::move(queue_.front());
+    queue_.pop_front();
+    busy_ = true;
+    lock.unlock();
+    work();
+    lock.lock();
+    busy_ = false;
+    changed_.notify_all();
+  }
+}
+
+}  // namespace mapwatch::app

@@ -1,0 +1,42 @@
+// Symbols and output are slow; the thread that drains the ring must not be. Work is done here in the order it was
+// given.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace mapwatch::app {
+
+class ReportThread {
+ public:
+  ReportThread();
+  ~ReportThread();
+  ReportThread(const ReportThread&) = delete;
+  ReportThread& operator=(const ReportThread&) = delete;
+
+  /// Findings: refused, and counted, when kMaxQueued are waiting.
+  void post_finding(std::function<void()> work);
+  /// What must not be lost: processes that come and go.
+  void post(std::function<void()> work);
+  /// Returns when all that was posted before is done.
+  void drain();
+  std::uint64_t refused() const;
+
+ private:
+  static constexpr std::size_t kMaxQueued = 65536;
+  void run();
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> queue_;
+  bool busy_ = false;
+  bool stopping_ = false;
+  std::uint64_t refused_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace mapwatch::app

@@ -1,0 +1,388 @@
+#include "app/watcher.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "attach/cpu_limits.h"
+#include "attach/text_check.h"
+#include "base/log.h"
+#include "ingest/record_json.h"
+
+namespace mapwatch::app {
+
+namespace {
+
+// The allowance's starting point (design.md section 3, step 4).
+constexpr std::uint32_t kDwellNs = 50'000;
+constexpr std::uint32_t kDwellMaxNs = 200'000;
+constexpr std::uint32_t kHoldMaxNs = 200'000;
+constexpr std::uint32_t kHeldPerSecond = 20;
+constexpr std::uint32_t kHeldOneIn = 100;
+constexpr std::uint64_t kBurstNs = 5'000'000;
+
+report::WriterOptions writer_options(const cli::Options& options, int findings_fd) {
+  report::WriterOptions out;
+  switch (options.output) {
+    case cli::Output::kText:
+      out.format = report::Format::kText;
+      break;
+    case cli::Output::kCompact:
+      out.format = report::Format::kCompact;
+      break;
+    case cli::Output::kJson:
+      out.format = report::Format::kJson;
+      break;
+  }
+  const bool terminal = options.log_path.empty() && ::isatty(findings_fd) == 1;
+  out.style.color = options.color == cli::When::kAlways || (options.color == cli::When::kAuto && terminal);
+  out.style.timestamps = options.timestamps;
+  out.style.strip_path_prefix = options.strip_path_prefix;
+  out.log_path = options.log_path;
+  out.findings_fd = findings_fd;
+  out.quiet = options.quiet;
+  return out;
+}
+
+correlate::Correlator::Options correlator_options(const cli::Options& options) {
+  correlate::Correlator::Options out;
+  out.all_fatals = options.on_fatal == "all";
+  return out;
+}
+
+std::uint64_t cpu_ticks(const proc::ProcFs& procfs, int pid) {
+  const auto stat = procfs.stat(pid);
+  return stat ? stat->user_ticks + stat->system_ticks : 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, int findings_fd, const Clock& clock) {
+  attach::SelfTest self_test = TRY(attach::self_test());
+  attach::Kernel::Options kernel_options;
+  kernel_options.ring_size = options.ring_size;
+  if (options.attach == cli::AttachMode::kPerf ||
+      (options.attach == cli::AttachMode::kAuto && !self_test.uprobe_multi)) {
+    kernel_options.link = attach::LinkKind::kPerf;
+  } else if (!self_test.uprobe_multi) {
+    return fail(ErrorKind::kUnsupported, "this kernel has no uprobe_multi links: " + self_test.reason,
+                "use --attach auto or perf (kernel 6.6 and newer have them)");
+  }
+  attach::Kernel kernel = TRY(attach::Kernel::load(kernel_options));
+  TRY(kernel.follow_exec());
+  report::Suppressions suppressions = TRY(report::Suppressions::load(options.suppressions));
+  report::Writer writer = TRY(report::Writer::create(writer_options(options, findings_fd), clock));
+  std::unique_ptr<ingest::RecordWriter> recorder;
+  if (!options.record.empty()) {
+    recorder = TRY(ingest::RecordWriter::create(options.record));
+  }
+  std::unique_ptr<Watcher> watcher(new Watcher(options, clock, std::move(self_test), std::move(kernel),
+                                               std::move(writer), std::move(suppressions), std::move(recorder)));
+  watcher->ring_ = TRY(ingest::RingSource::create(watcher->kernel_.ring_fd()));
+  return watcher;
+}
+
+Watcher::Watcher(const cli::Options& options, const Clock& clock, attach::SelfTest self_test, attach::Kernel kernel,
+                 report::Writer writer, report::Suppressions suppressions,
+                 std::unique_ptr<ingest::RecordWriter> recorder)
+    : options_(options),
+      clock_(clock),
+      self_test_(std::move(self_test)),
+      kernel_(std::move(kernel)),
+      recorder_(std::move(recorder)),
+      correlator_(correlator_options(options)),
+      recording_symbols_(recorder_ ? std::make_unique<symbolize::RecordingSymbolizer>(live_symbols_, *recorder_)
+                                   : nullptr),
+      writer_(std::move(writer)),
+      suppressions_(std::move(suppressions)),
+      publisher_({options.max_reports, options.halt_on_first},
+                 recording_symbols_ ? static_cast<symbolize::Symbolizer&>(*recording_symbols_) : live_symbols_, writer_,
+                 suppressions_),
+      started_ns_(clock.monotonic_ns()) {}
+
+Watcher::~Watcher() { finish(); }
+
+bool Watcher::inode_wide() const { return kernel_.link_kind() == attach::LinkKind::kPerf || !self_test_.pid_filter; }
+
+Result<mw_policy> Watcher::policy_for(int pid) const {
+  const attach::CpuLimits limits =
+      TRY(attach::read_cpu_limits(pid, attach::CpuSources{proc::ProcFs(options_.procfs), "/sys"}));
+  const std::uint64_t upper = options_.dwell_ns.value_or(kDwellMaxNs);
+  mw_policy policy = {};
+  policy.flags = limits.may_dwell() && upper > 0 ? 0 : MW_POLICY_MARK_ONLY;
+  policy.dwell_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(kDwellNs, upper));
+  policy.dwell_max_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(kDwellMaxNs, upper));
+  policy.hold_max_ns = kHoldMaxNs;
+  policy.per_second = kHeldPerSecond;
+  policy.one_in = kHeldOneIn;
+  policy.share_ppm = static_cast<std::uint32_t>(std::lround(std::clamp(options_.budget, 0.0, 1.0) * 1e6));
+  policy.burst_ns = kBurstNs;
+  return policy;
+}
+
+Result<std::shared_ptr<attach::ProbeSet>> Watcher::attach(const attach::Target& target, const WatchedBinary& binary) {
+  if (inode_wide()) {
+    if (auto standing = inode_wide_[binary.layout].lock()) {
+      return standing;
+    }
+  }
+  attach::AttachRequest request;
+  request.path = target.attach_path();
+  request.pid = inode_wide() ? -1 : target.pid();
+  request.layout = binary.layout;
+  request.first_site = binary.first_site;
+  auto probes = std::make_shared<attach::ProbeSet>(TRY(kernel_.attach(binary.plan, request)));
+  if (inode_wide()) {
+    inode_wide_[binary.layout] = probes;
+  }
+  return probes;
+}
+
+Result<void> Watcher::add(int pid) {
+  const std::uint64_t begin = clock_.monotonic_ns();
+  const proc::ProcFs procfs(options_.procfs);
+  attach::Target target = TRY(attach::Target::open(pid, procfs));
+  attach::TargetLock lock = TRY(attach::TargetLock::acquire(options_.run_dir, pid, target.start_time(), "mapwatch"));
+  const auto binary = TRY(binaries_.load(target));
+  const std::uint64_t bias = TRY(target.load_bias(binary->binary));
+  const auto memory = TRY(attach::ProcessMemory::open(target, procfs));
+  const auto notes = TRY(attach::verify_bytes(binary->plan, binary->binary, memory.reader(), bias));
+  for (const std::string& note : notes.notes) {
+    log::warn("PID {}: {}", pid, log::printable(note));
+  }
+  TRY(kernel_.set_layout(binary->layout, attach::layout_of(binary->binary)));
+  const mw_policy policy = TRY(policy_for(pid));
+
+  Watched watched{std::move(target), std::move(lock), binary, nullptr, bias, 0, 0};
+  watched.cpu_ticks_at_start = watched.cpu_ticks = cpu_ticks(procfs, pid);
+  const elf::GoBinary& go = binary->binary;
+  report::Subject subject;
+  subject.info = {static_cast<std::uint32_t>(pid), static_cast<std::uint32_t>(watched.target.ns_pid()),
+                  watched.target.exe_path(), (go.unverified() ? "unverified " : "") + go.version().text, go.build_id(),
+                  watched.target.cgroup()};
+  subject.wall_offset_ns = clock_.realtime_ns() - static_cast<std::int64_t>(clock_.monotonic_ns());
+  const auto tgid = static_cast<std::uint32_t>(pid);
+  correlator_.set_process({tgid, bias, go.build_id()});
+  record(ingest::ChunkTag::kProcess,
+         ingest::encode(ingest::ProcessRecord{tgid, subject.info.pid, subject.info.ns_pid, subject.info.exe,
+                                              subject.info.go, subject.info.build_id, subject.info.cgroup, bias,
+                                              subject.wall_offset_ns}));
+  reports_.post([this, tgid, subject, binary, bias] {
+    live_symbols_.add_process(tgid, std::shared_ptr<const elf::GoBinary>(binary, &binary->binary), bias);
+    publisher_.set_process(tgid, subject);
+  });
+  // The policy first: a hit between the two calls is then counted, not lost.
+  TRY(kernel_.set_policy(tgid, policy));
+  auto probes = attach(watched.target, *binary);
+  if (!probes) {
+    kernel_.drop_policy(tgid);
+    if (auto still = watched.target.check(); !still) {
+      return still;
+    }
+    return tl::unexpected(std::move(probes).error());
+  }
+  watched.probes = *probes;
+  if (auto same = watched.target.check(); !same) {
+    kernel_.drop_policy(tgid);
+    return same;
+  }
+  for (const std::size_t site : attach::silent_sites(binary->plan, memory.reader(), bias)) {
+    log::warn("PID {}: the probe on {} does not stand in the process: that function is not watched", pid,
+              log::printable(binary->plan.probes[site].function));
+  }
+  sites_ += binary->plan.probes.size();
+  announce(watched, clock_.monotonic_ns() - begin);
+  targets_.insert_or_assign(pid, std::move(watched));
+  return {};
+}
+
+void Watcher::announce(const Watched& watched, std::uint64_t took_ns) const {
+  const elf::GoBinary& go = watched.binary->binary;
+  log::info("attached to PID {} ({}, {}{}): {} probes in {} ms, {}{}", watched.target.pid(),
+            log::printable(watched.target.exe_path()), go.unverified() ? "unverified " : "", go.version().text,
+            watched.binary->plan.probes.size(), took_ns / 1'000'000,
+            kernel_.link_kind() == attach::LinkKind::kMulti ? "uprobe_multi" : "perf_event",
+            inode_wide() ? ", inode-wide: other processes of this file are patched too" : "");
+}
+
+void Watcher::retire(int pid) {
+  const auto found = targets_.find(pid);
+  if (found == targets_.end()) {
+    return;
+  }
+  target_cpu_ticks_ += found->second.cpu_ticks - found->second.cpu_ticks_at_start;
+  kernel_.drop_policy(static_cast<std::uint32_t>(pid));
+  targets_.erase(found);
+}
+
+void Watcher::drop(int pid) {
+  publish(correlator_.forget_process(static_cast<std::uint32_t>(pid)));
+  retire(pid);
+}
+
+std::vector<std::pair<int, int>> Watcher::pidfds() const {
+  std::vector<std::pair<int, int>> out;
+  for (const auto& [pid, watched] : targets_) {
+    out.emplace_back(pid, watched.target.pidfd());
+  }
+  return out;
+}
+
+void Watcher::record(ingest::ChunkTag tag, Bytes payload) {
+  if (!recorder_) {
+    return;
+  }
+  if (auto written = recorder_->append(tag, payload); !written) {
+    log::print_error(written.error());
+  }
+}
+
+void Watcher::record_published(const report::Report& report, std::uint32_t tgid) {
+  ingest::ReportedRecord out;
+  out.tgid = tgid;
+  if (const auto* hazard = std::get_if<report::HazardReport>(&report)) {
+    out.id = hazard->id;
+    out.count = hazard->count;
+    out.printed_ns = hazard->printed_ns;
+  } else if (const auto* crash = std::get_if<report::CrashReport>(&report)) {
+    out.id = crash->id;
+    out.printed_ns = crash->printed_ns;
+  } else {
+    return;
+  }
+  record(ingest::ChunkTag::kReported, ingest::encode(out));
+}
+
+void Watcher::on_record(Bytes bytes, std::vector<int>& execs) {
+  record(ingest::ChunkTag::kEvent, bytes);
+  auto event = ingest::decode(bytes);
+  if (!event) {
+    ++malformed_;
+    log::warn("kernel event not understood: {}", event.error().message);
+    return;
+  }
+  if (const auto* exec = std::get_if<ingest::ExecEvent>(&*event)) {
+    execs.push_back(static_cast<int>(exec->head.tgid));
+  }
+  publish(correlator_.add(*event));
+}
+
+void Watcher::publish(std::vector<correlate::Finding> findings) {
+  for (correlate::Finding& finding : findings) {
+    reports_.post_finding([this, finding = std::move(finding)] {
+      std::optional<report::Report> written;
+      const report::Published outcome = publisher_.publish(finding, &written);
+      if (written) {
+        record_published(*written, std::visit([](const auto& any) { return any.tgid; }, finding));
+      }
+      if (outcome == report::Published::kClosed || publisher_.want_stop()) {
+        stop_.store(true);
+      }
+    });
+  }
+}
+
+Result<std::vector<int>> Watcher::turn() {
+  std::vector<int> execs;
+  TRY(ring_->poll(std::chrono::milliseconds(0), [this, &execs](Bytes record) { on_record(record, execs); }));
+  publish(correlator_.settle(clock_.monotonic_ns()));
+  const proc::ProcFs procfs(options_.procfs);
+  std::vector<int> gone;
+  for (auto& [pid, watched] : targets_) {
+    const std::uint64_t ticks = cpu_ticks(procfs, pid);
+    watched.cpu_ticks = std::max(watched.cpu_ticks, ticks);
+    if (!watched.target.alive()) {
+      gone.push_back(pid);
+    }
+  }
+  if (!gone.empty()) {
+    // What a process sent before it died is in the ring by now.
+    TRY(ring_->poll(std::chrono::milliseconds(0), [this, &execs](Bytes record) { on_record(record, execs); }));
+  }
+  for (const int pid : gone) {
+    log::info("PID {} is gone", pid);
+    drop(pid);
+  }
+  return execs;
+}
+
+void Watcher::finish() {
+  if (finished_) {
+    return;
+  }
+  finished_ = true;
+  const proc::ProcFs procfs(options_.procfs);
+  std::vector<int> pids;
+  for (auto& [pid, watched] : targets_) {
+    watched.cpu_ticks = std::max(watched.cpu_ticks, cpu_ticks(procfs, pid));
+    pids.push_back(pid);
+  }
+  // Nothing the target pays for outlives this loop.
+  for (const int pid : pids) {
+    retire(pid);
+  }
+  std::vector<int> execs;
+  if (ring_) {
+    if (auto rest = ring_->poll(std::chrono::milliseconds(0),
+                                [this, &execs](Bytes record) { on_record(record, execs); });
+        !rest) {
+      log::print_error(rest.error());
+    }
+  }
+  publish(correlator_.settle(UINT64_MAX));
+  reports_.drain();
+  const auto counters = kernel_.counters();
+  if (!counters) {
+    log::print_error(counters.error());
+    return;
+  }
+  const struct {
+    const char* stage;
+    std::uint64_t count;
+  } stages[] = {{"ring", counters->lost_ring + malformed_},
+                {"table", counters->lost_slot},
+                {"export", writer_.lost() + reports_.refused()}};
+  for (const auto& [stage, count] : stages) {
+    if (count > 0) {
+      record(ingest::ChunkTag::kLost, ingest::encode(ingest::LostRecord{stage, count}));
+      report::Report lost = report::LostReport{stage, count};
+      writer_.write(lost);
+    }
+  }
+  const report::SummaryReport sums = summary(*counters, stages[0].count + stages[2].count);
+  record(ingest::ChunkTag::kCounters,
+         ingest::encode(ingest::CountersRecord{sums.duration_ns, sums.hits, sums.dwells, sums.lost, sums.sites,
+                                               sums.sites_armed, sums.armed_share, sums.ns_per_hit, sums.target_cost,
+                                               sums.own_cpu_s, sums.own_rss_bytes}));
+  report::Report last = sums;
+  writer_.write(last);
+}
+
+report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_t lost) {
+  report::SummaryReport out;
+  out.duration_ns = clock_.monotonic_ns() - started_ns_;
+  out.hits = counters.hits;
+  out.dwells = counters.dwells;
+  out.hazards = publisher_.hazards();
+  out.crashes = publisher_.crashes();
+  out.lost = lost;
+  out.sites = sites_;
+  out.sites_armed = sites_;
+  out.armed_share = sites_ > 0 ? 1.0 : 0.0;
+  out.ns_per_hit = self_test_.ns_per_hit;
+  const double target_s = static_cast<double>(target_cpu_ticks_) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const double cost_s = (static_cast<double>(counters.hits) * self_test_.ns_per_hit +
+                         static_cast<double>(counters.dwell_ns + counters.hold_ns)) / 1e9;
+  out.target_cost = target_s > 0 ? cost_s / target_s : 0;
+  out.own_cpu_s = static_cast<double>(::clock()) / CLOCKS_PER_SEC;
+  if (const auto own = proc::ProcFs().status(static_cast<int>(::getpid()))) {
+    out.own_rss_bytes = own->rss_bytes;
+  }
+  out.suppressed = publisher_.suppressed();
+  return out;
+}
+
+}  // namespace mapwatch::app
