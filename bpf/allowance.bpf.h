@@ -10,6 +10,8 @@
 #define MW_QUEUED_NS 20000ull
 #define MW_MAX_LEVEL 2u /* 50 us << 2 = 200 us */
 #define MW_CALM_DWELLS 16u
+/* A pair of sites that was held less often than this in all is new: it need not wait for its map's turn. */
+#define MW_EAGER_DWELLS 32u
 
 /* What the dwell that was granted may cost and where it is charged. */
 struct mw_grant {
@@ -88,7 +90,8 @@ static __always_inline int mw_allow(struct mw_grant* grant, const struct mw_poli
   if (policy->flags & MW_POLICY_HOLD_ALL) {
     return 1;
   }
-  if (!mw_map_allows(grant->heat, policy, hit, now)) {
+  int eager = grant->pair->key != pair_key || grant->pair->spent_ns < MW_EAGER_DWELLS * (mw_u64)policy->dwell_ns;
+  if (!mw_map_allows(grant->heat, policy, hit, now) && !eager) {
     counters->refused_rate += 1;
     return 0;
   }
