@@ -1,8 +1,9 @@
 #include "base/log.h"
 
-#include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <unistd.h>
+
+#include "base/escape.h"
 
 namespace mapwatch::log {
 
@@ -32,18 +33,7 @@ void print_error(const Error& error) {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
-std::string printable(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      result += fmt::format("\\x{:02x}", byte);
-    } else {
-      result += c;
-    }
-  }
-  return result;
-}
+std::string printable(std::string_view text) { return escape(text); }
 
 int exit_status(ErrorKind kind) {
   switch (kind) {

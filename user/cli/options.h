@@ -66,6 +66,7 @@ struct Parsed {
   Options options;
   std::optional<std::string> text;
   int status = 0;
+  std::vector<std::string> warnings;  ///< for stderr: flags that were given and have no effect in this version
 };
 
 /// Resolves flag > MAPWATCH_* > config file > default by itself (CLI11 2.1.2 would put the file before the

@@ -1,0 +1,385 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "cli/flags.h"
+#include "cli/options.h"
+
+namespace mapwatch::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// A config file that is gone after the test.
+class ConfigFile {
+ public:
+  explicit ConfigFile(const std::string& text) : path_(testing::TempDir() + "parse_test.toml") {
+    std::ofstream(path_) << text;
+  }
+  ~ConfigFile() { ::unlink(path_.c_str()); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+Options options_of(const Words& args, const Words& env = {}) {
+  auto parsed = parse(args, env);
+  EXPECT_TRUE(parsed) << parsed.error().message;
+  return parsed ? parsed->options : Options{};
+}
+
+Error error_of(const Words& args, const Words& env = {}) {
+  auto parsed = parse(args, env);
+  EXPECT_FALSE(parsed);
+  return parsed ? Error{} : parsed.error();
+}
+
+TEST(Precedence, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
+  const ConfigFile file("output = json\n");
+  const Words env = {"MAPWATCH_OUTPUT=compact"};
+  const Words from_file = {"ls", "--config", file.path()};
+  Words with_flag = from_file;
+  with_flag.insert(with_flag.end(), {"-o", "text"});
+  EXPECT_EQ(options_of({"ls"}).output, Output::kText);
+  EXPECT_EQ(options_of(from_file).output, Output::kJson);
+  EXPECT_EQ(options_of(from_file, env).output, Output::kCompact);
+  EXPECT_EQ(options_of(with_flag, env).output, Output::kText);
+  EXPECT_EQ(options_of(with_flag).output, Output::kText);
+  EXPECT_EQ(options_of({"ls", "--output=json"}, env).output, Output::kJson);
+}
+
+TEST(Precedence, HoldsForSwitchesCountsAndLists) {
+  const ConfigFile file("halt-on-first = true\nverbose = 2\nname = [a, b]\n");
+  const Words args = {"watch", "--config", file.path()};
+  const Options from_file = options_of(args);
+  EXPECT_TRUE(from_file.halt_on_first);
+  EXPECT_EQ(from_file.verbose, 2);
+  EXPECT_EQ(from_file.names, (Words{"a", "b"}));
+
+  const Words env = {"MAPWATCH_HALT_ON_FIRST=false", "MAPWATCH_VERBOSE=1", "MAPWATCH_NAME=c"};
+  const Options from_env = options_of(args, env);
+  EXPECT_FALSE(from_env.halt_on_first);
+  EXPECT_EQ(from_env.verbose, 1);
+  EXPECT_EQ(from_env.names, Words{"c"});
+
+  Words all = args;
+  all.insert(all.end(), {"--halt-on-first", "-vvv", "-n", "d", "-n", "e"});
+  const Options from_flag = options_of(all, env);
+  EXPECT_TRUE(from_flag.halt_on_first);
+  EXPECT_EQ(from_flag.verbose, 3);
+  EXPECT_EQ(from_flag.names, (Words{"d", "e"}));
+}
+
+TEST(Precedence, ConfigFileItselfByFlagThenEnvironment) {
+  const ConfigFile file("output = json\n");
+  EXPECT_EQ(options_of({"ls"}, {"MAPWATCH_CONFIG=" + file.path()}).output, Output::kJson);
+  EXPECT_EQ(options_of({"ls", "--config", file.path()}, {"MAPWATCH_CONFIG=/nonexistent"}).output, Output::kJson);
+  EXPECT_EQ(error_of({"ls"}, {"MAPWATCH_CONFIG=/nonexistent"}).kind, ErrorKind::kUsage);
+}
+
+TEST(Precedence, ColorVariablesStandBelowOurOwn) {
+  const ConfigFile file("color = always\n");
+  EXPECT_EQ(options_of({"ls"}).color, When::kAuto);
+  EXPECT_EQ(options_of({"ls"}, {"NO_COLOR=1"}).color, When::kNever);
+  EXPECT_EQ(options_of({"ls"}, {"NO_COLOR="}).color, When::kAuto);
+  EXPECT_EQ(options_of({"ls"}, {"CLICOLOR_FORCE=1"}).color, When::kAlways);
+  EXPECT_EQ(options_of({"ls"}, {"CLICOLOR_FORCE=0"}).color, When::kAuto);
+  EXPECT_EQ(options_of({"ls"}, {"NO_COLOR=1", "CLICOLOR_FORCE=1"}).color, When::kNever);
+  EXPECT_EQ(options_of({"ls"}, {"NO_COLOR=1", "MAPWATCH_COLOR=always"}).color, When::kAlways);
+  EXPECT_EQ(options_of({"ls", "--config", file.path()}, {"NO_COLOR=1"}).color, When::kNever);
+  EXPECT_EQ(options_of({"ls", "--config", file.path()}, {"TERM=dumb"}).color, When::kAlways);
+  EXPECT_EQ(options_of({"ls"}, {"TERM=dumb"}).color, When::kNever);
+}
+
+TEST(Precedence, QuietAndVerboseOfTwoLayers) {
+  const Options flag_wins = options_of({"ls", "-v"}, {"MAPWATCH_QUIET=1"});
+  EXPECT_FALSE(flag_wins.quiet);
+  EXPECT_EQ(flag_wins.verbose, 1);
+  const Options quiet_wins = options_of({"ls", "-q"}, {"MAPWATCH_VERBOSE=2"});
+  EXPECT_TRUE(quiet_wins.quiet);
+  EXPECT_EQ(quiet_wins.verbose, 0);
+}
+
+TEST(Precedence, EmptyVariableIsNoVariable) {
+  EXPECT_EQ(options_of({"ls"}, {"MAPWATCH_OUTPUT="}).output, Output::kText);
+}
+
+TEST(Defaults, AreThoseOfOptions) {
+  const Options parsed = options_of({"watch", "-a"});
+  const Options plain;
+  EXPECT_EQ(parsed.ring_size, plain.ring_size);
+  EXPECT_EQ(parsed.max_freeze_ns, plain.max_freeze_ns);
+  EXPECT_EQ(parsed.budget, plain.budget);
+  EXPECT_EQ(parsed.sample, plain.sample);
+  EXPECT_EQ(parsed.dwell_ns, plain.dwell_ns);
+  EXPECT_EQ(parsed.on_crash, plain.on_crash);
+  EXPECT_EQ(parsed.on_fatal, plain.on_fatal);
+  EXPECT_EQ(parsed.state_dir, plain.state_dir);
+  EXPECT_EQ(parsed.run_dir, plain.run_dir);
+  EXPECT_EQ(parsed.procfs, plain.procfs);
+  EXPECT_EQ(parsed.exit_code, plain.exit_code);
+  EXPECT_EQ(parsed.max_reports, plain.max_reports);
+}
+
+TEST(Watch, TakesItsFlags) {
+  const Options o = options_of({"watch",
+                                "-p",
+                                "1,2",
+                                "-p",
+                                "3",
+                                "-p",
+                                "2",
+                                "-x",
+                                "/srv/*",
+                                "--cgroup",
+                                "/a",
+                                "--exclude",
+                                "b*",
+                                "--exclude",
+                                "c",
+                                "-d",
+                                "30s",
+                                "--dry-run",
+                                "-T",
+                                "-q",
+                                "--color",
+                                "never",
+                                "--log-path",
+                                "l",
+                                "--strip-path-prefix",
+                                "/s/",
+                                "--suppressions",
+                                "f",
+                                "--max-reports",
+                                "5",
+                                "--exit-code",
+                                "0",
+                                "--dwell",
+                                "50us",
+                                "--attach",
+                                "perf",
+                                "--record",
+                                "r",
+                                "--on-fatal",
+                                "all",
+                                "--ring-size",
+                                "64K",
+                                "--procfs",
+                                "/host/proc",
+                                "--run-dir",
+                                "/r"});
+  EXPECT_EQ(o.command, Command::kWatch);
+  EXPECT_EQ(o.pids, (std::vector<int>{1, 2, 3}));
+  EXPECT_EQ(o.exe_globs, Words{"/srv/*"});
+  EXPECT_EQ(o.cgroup, "/a");
+  EXPECT_EQ(o.excludes, (Words{"b*", "c"}));
+  EXPECT_EQ(o.duration_ns, 30'000'000'000u);
+  EXPECT_TRUE(o.dry_run);
+  EXPECT_TRUE(o.timestamps);
+  EXPECT_TRUE(o.quiet);
+  EXPECT_EQ(o.color, When::kNever);
+  EXPECT_EQ(o.log_path, "l");
+  EXPECT_EQ(o.strip_path_prefix, "/s/");
+  EXPECT_EQ(o.suppressions, "f");
+  EXPECT_EQ(o.max_reports, 5u);
+  EXPECT_EQ(o.exit_code, 0);
+  EXPECT_EQ(o.dwell_ns, 50'000u);
+  EXPECT_EQ(o.attach, AttachMode::kPerf);
+  EXPECT_EQ(o.record, "r");
+  EXPECT_EQ(o.on_fatal, "all");
+  EXPECT_EQ(o.ring_size, 65536u);
+  EXPECT_EQ(o.procfs, "/host/proc");
+  EXPECT_EQ(o.run_dir, "/r");
+}
+
+TEST(Run, EverythingAfterTheDashesIsTheCommand) {
+  const Options o = options_of({"-o", "json", "run", "--follow", "--", "sh", "-c", "x", "--", "-o", "text", "--help"});
+  EXPECT_EQ(o.command, Command::kRun);
+  EXPECT_TRUE(o.follow);
+  EXPECT_EQ(o.output, Output::kJson);
+  EXPECT_EQ(o.child, (Words{"sh", "-c", "x", "--", "-o", "text", "--help"}));
+}
+
+TEST(Run, WithoutDashesSaysHow) {
+  const Error error = error_of({"run", "./server"});
+  EXPECT_EQ(error.message, "run: unexpected argument ./server");
+  EXPECT_NE(error.hint.find("put -- in front"), std::string::npos);
+  EXPECT_EQ(error_of({"run"}).message, "run: no command to run");
+  EXPECT_EQ(error_of({"run", "--"}).message, "run: no command to run");
+}
+
+TEST(Replay, TakesOneFile) {
+  EXPECT_EQ(options_of({"replay", "x.mwr", "-o", "json"}).replay_file, "x.mwr");
+  EXPECT_EQ(error_of({"replay"}).kind, ErrorKind::kUsage);
+  EXPECT_EQ(error_of({"replay", "a", "b"}).kind, ErrorKind::kUsage);
+}
+
+TEST(LaterFlags, ParseAreCheckedAndSaySo) {
+  auto parsed = parse({"watch", "-a", "--on-crash", "core", "--max-freeze", "1s", "--state-dir", "/s", "--budget",
+                       "0.5%", "--sample", "1/8", "--exec", "cat"},
+                      {});
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->options.on_crash, "core");
+  EXPECT_EQ(parsed->options.max_freeze_ns, 1'000'000'000u);
+  EXPECT_EQ(parsed->options.state_dir, "/s");
+  EXPECT_DOUBLE_EQ(parsed->options.budget, 0.005);
+  EXPECT_EQ(parsed->options.sample, "1/8");
+  EXPECT_EQ(parsed->options.exec, "cat");
+  EXPECT_EQ(parsed->warnings.size(), 6u);
+  EXPECT_TRUE(parse({"watch", "-a", "--budget", "1%"}, {})->warnings.empty());
+}
+
+TEST(Usage, EveryErrorIsAUsageError) {
+  const Words wrong[] = {
+      {},
+      {"wach", "-a"},
+      {"watch"},
+      {"watch", "-p", "0"},
+      {"watch", "-p", "x"},
+      {"watch", "-p", "1,"},
+      {"watch", "-p", ""},
+      {"watch", "-p"},
+      {"watch", "-p", "99999999999"},
+      {"watch", "-a", "-n", ""},
+      {"watch", "-a", "extra"},
+      {"watch", "-a", "ls"},
+      {"watch", "-a", "--follow"},
+      {"watch", "-a", "-d", "30"},
+      {"watch", "-a", "-d", "0"},
+      {"watch", "-a", "-o", "xml"},
+      {"watch", "-a", "--color", "maybe"},
+      {"watch", "-a", "--max-reports", "0"},
+      {"watch", "-a", "--exit-code", "256"},
+      {"watch", "-a", "--exit-code", "-1"},
+      {"watch", "-a", "--budget", "1"},
+      {"watch", "-a", "--budget", "0%"},
+      {"watch", "-a", "--budget", "101%"},
+      {"watch", "-a", "--sample", "1/0"},
+      {"watch", "-a", "--sample", "2/3"},
+      {"watch", "-a", "--dwell", "2ms"},
+      {"watch", "-a", "--dwell", "0"},
+      {"watch", "-a", "--attach", "kprobe"},
+      {"watch", "-a", "--on-crash", "dump"},
+      {"watch", "-a", "--on-fatal", "some"},
+      {"watch", "-a", "--max-freeze", "2m"},
+      {"watch", "-a", "--ring-size", "3M"},
+      {"watch", "-a", "--ring-size", "1K"},
+      {"watch", "-a", "--procfs", "proc"},
+      {"watch", "-a", "--state-dir", ""},
+      {"watch", "-a", "-q", "-v"},
+      {"watch", "-a", "--bogus"},
+      {"watch", "-a", "--dry-run=perhaps"},
+      {"watch", "-a", "-Z"},
+      {"--bogus", "watch", "-a"},
+      {"run", "-p", "1", "--", "x"},
+      {"ls", "-p", "1"},
+      {"doctor", "-p", "1,2"},
+      {"doctor", "-a"},
+  };
+  for (const Words& args : wrong) {
+    std::string line;
+    for (const std::string& word : args) {
+      line += word + " ";
+    }
+    auto parsed = parse(args, {});
+    ASSERT_FALSE(parsed) << line;
+    EXPECT_EQ(parsed.error().kind, ErrorKind::kUsage) << line;
+    EXPECT_FALSE(parsed.error().message.empty()) << line;
+  }
+}
+
+TEST(Usage, MissingValueIsSaidPlainly) {
+  EXPECT_EQ(error_of({"watch", "-p"}).message, "--pid needs a value");
+  EXPECT_EQ(error_of({"ls", "--output"}).message, "--output needs a value");
+}
+
+TEST(Usage, NamesTheLayerThatIsWrong) {
+  const ConfigFile file("# \noutput = xml\n");
+  EXPECT_EQ(error_of({"ls", "-o", "xml"}).message, "--output: \"xml\" is none of text, compact, json");
+  EXPECT_EQ(error_of({"ls"}, {"MAPWATCH_OUTPUT=xml"}).message,
+            "MAPWATCH_OUTPUT: \"xml\" is none of text, compact, json");
+  EXPECT_EQ(error_of({"ls", "--config", file.path()}).message,
+            file.path() + ":2: output: \"xml\" is none of text, compact, json");
+}
+
+TEST(Usage, UnknownKeysAreErrorsWithTheirPlace) {
+  const ConfigFile file("output = json\nouptut = json\n");
+  const Error in_file = error_of({"ls", "--config", file.path()});
+  EXPECT_EQ(in_file.message, file.path() + ":2: unknown key ouptut");
+  EXPECT_EQ(in_file.hint, "did you mean output?");
+  EXPECT_EQ(error_of({"ls"}, {"MAPWATCH_OUPTUT=json"}).message,
+            "the environment variable MAPWATCH_OUPTUT names no flag of mapwatch");
+  EXPECT_TRUE(parse({"ls"}, {"MAPWATCH_SERVICE_HOST=10.0.0.1", "MAPWATCH_PORT_80_TCP_ADDR=10.0.0.1"}));
+  EXPECT_EQ(error_of({"ls", "--ouptut", "json"}).hint, "did you mean --output?");
+  EXPECT_EQ(error_of({"wacth", "-a"}).hint, "did you mean watch?");
+}
+
+TEST(Usage, KeysOfOtherCommandsAreFineInFileAndEnvironment) {
+  const ConfigFile file("pid = [1, 2]\nduration = 5s\n");
+  EXPECT_TRUE(options_of({"ls", "--config", file.path()}, {"MAPWATCH_PID=3"}).pids.empty());
+}
+
+TEST(LaterCommands, AreRefusedAndNotOffered) {
+  const std::string help = parse({"--help"}, {})->text.value();
+  for (const char* name : {"top", "dump", "dossier", "thaw", "daemon", "gate", "chaos", "net", "export"}) {
+    const Error error = error_of({name, "--help"});
+    EXPECT_EQ(error.kind, ErrorKind::kUsage);
+    EXPECT_TRUE(error.message.starts_with(std::string(name) + " is not in this version")) << error.message;
+    EXPECT_EQ(help.find("\n  " + std::string(name) + " "), std::string::npos) << name;
+  }
+}
+
+TEST(Help, ForEachCommandAndAll) {
+  for (const CommandSpec& spec : commands()) {
+    const auto parsed = parse({std::string(spec.name), "--help"}, {"MAPWATCH_OUTPUT=xml"});
+    ASSERT_TRUE(parsed);
+    ASSERT_TRUE(parsed->text);
+    EXPECT_EQ(parsed->status, 0);
+    EXPECT_TRUE(parsed->text->starts_with("Usage: mapwatch " + std::string(spec.name)));
+    for (const FlagSpec& flag : flags()) {
+      const bool shown = parsed->text->find("--" + std::string(flag.name) + " ") != std::string::npos ||
+                         parsed->text->find("--" + std::string(flag.name) + "\n") != std::string::npos;
+      EXPECT_EQ(shown, (flag.shown & bit(spec.command)) != 0) << spec.name << " " << flag.name;
+    }
+  }
+  EXPECT_TRUE(parse({"-h"}, {})->text->starts_with("mapwatch warns"));
+  EXPECT_EQ(parse({"--version"}, {})->text, "mapwatch " MAPWATCH_VERSION "\n");
+}
+
+TEST(PrintConfig, ShowsEachKeyItsValueAndOrigin) {
+  const ConfigFile file("ring-size = 64K\nexclude = [\"a b\", c]\n");
+  const auto parsed =
+      parse({"watch", "--print-config", "--config", file.path(), "-o", "json"}, {"MAPWATCH_DWELL=20us"});
+  ASSERT_TRUE(parsed && parsed->text);
+  const std::string& text = *parsed->text;
+  const auto line_of = [&](const std::string& key) {
+    const std::size_t begin = text.find("\n" + key) + 1;
+    return text.substr(begin, text.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(line_of("output"), "output = json                               # flag");
+  EXPECT_EQ(line_of("dwell"), "dwell = 20us                                # MAPWATCH_DWELL");
+  EXPECT_EQ(line_of("ring-size"), "ring-size = 64K                             # " + file.path() + ":1");
+  EXPECT_EQ(line_of("exclude"), "exclude = [\"a b\", \"c\"]                      # " + file.path() + ":2");
+  EXPECT_EQ(line_of("attach"), "attach = auto                               # default");
+  EXPECT_EQ(line_of("# record"), "# record =                                  # not set (default)");
+  for (const FlagSpec& flag : flags()) {
+    if ((flag.commands & bit(Command::kWatch)) != 0) {
+      EXPECT_NE(("\n" + text).find(std::string(flag.name) + " ="), std::string::npos) << flag.name;
+    }
+  }
+}
+
+TEST(PrintConfig, IsItselfAConfigFile) {
+  const auto first = parse({"watch", "-p", "7", "-x", "/srv/\"a b\"\t\\*", "--exec", "x # y", "--print-config"}, {});
+  ASSERT_TRUE(first && first->text);
+  const ConfigFile file(*first->text);
+  const Options again = options_of({"watch", "--config", file.path()});
+  EXPECT_EQ(again.pids, std::vector<int>{7});
+  EXPECT_EQ(again.exe_globs, Words{"/srv/\"a b\"\t\\*"});
+  EXPECT_EQ(again.exec, "x # y");
+}
+
+}  // namespace
+}  // namespace mapwatch::cli

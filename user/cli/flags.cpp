@@ -1,0 +1,291 @@
+#include "cli/flags.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cctype>
+
+#include "cli/values.h"
+
+namespace mapwatch::cli {
+
+namespace {
+
+constexpr CommandSet kWatch = bit(Command::kWatch);
+constexpr CommandSet kRun = bit(Command::kRun);
+constexpr CommandSet kLs = bit(Command::kLs);
+constexpr CommandSet kDoctor = bit(Command::kDoctor);
+constexpr CommandSet kReplay = bit(Command::kReplay);
+constexpr CommandSet kEvery = kWatch | kRun | kLs | kDoctor | kReplay;
+constexpr CommandSet kLive = kWatch | kRun;             // attach probes
+constexpr CommandSet kFinds = kWatch | kRun | kReplay;  // print findings
+
+/// The longest dwell that may be asked for: a goroutine held in the kernel delays whoever waits for its lock.
+constexpr std::uint64_t kMaxDwellNs = 1'000'000;
+constexpr std::uint64_t kMaxFreezeNs = 60'000'000'000;
+constexpr std::uint64_t kMinRingBytes = 4096;  // a page: the kernel's own bound for a ring buffer
+constexpr std::uint64_t kMaxRingBytes = 1ull << 30;
+constexpr std::uint64_t kMaxPid = 4'194'304;  // PID_MAX_LIMIT, include/linux/threads.h
+
+constexpr CommandSpec kCommands[] = {
+    {Command::kRun, "run", "[flags] -- CMD ARGS...", "start CMD and warn of concurrent map access in it"},
+    {Command::kWatch, "watch", "[-p PID[,PID].. | -n NAME | -x EXE_GLOB | --cgroup PATH | -a] [flags]",
+     "warn of concurrent map access in live Go processes"},
+    {Command::kLs, "ls", "[-a] [flags]", "list Go processes and whether they can be watched"},
+    {Command::kDoctor, "doctor", "[-p PID] [flags]", "say what this host and a target allow"},
+    {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
+};
+
+constexpr std::string_view kLaterCommands[] = {"top",  "dump",  "dossier", "thaw",  "daemon",
+                                               "gate", "chaos", "net",     "export"};
+
+template <typename T>
+struct Choice {
+  std::string_view name;
+  T value;
+};
+
+template <typename T, std::size_t N>
+Result<void> choose(T& field, const std::string& text, const Choice<T> (&choices)[N]) {
+  std::string names;
+  for (const Choice<T>& choice : choices) {
+    if (choice.name == text) {
+      field = choice.value;
+      return {};
+    }
+    names += (names.empty() ? "" : ", ") + std::string(choice.name);
+  }
+  return fail(ErrorKind::kUsage, fmt::format("\"{}\" is none of {}", text, names));
+}
+
+Result<void> set_bool(bool& field, const std::string& text) {
+  field = TRY(parse_bool(text));
+  return {};
+}
+
+Result<void> add_pids(Options& options, const std::string& text) {
+  std::string_view rest = text;
+  for (bool more = true; more;) {
+    const std::size_t comma = rest.find(',');
+    more = comma != std::string_view::npos;
+    const int pid = static_cast<int>(TRY(parse_number(rest.substr(0, comma), 1, kMaxPid)));
+    rest.remove_prefix(more ? comma + 1 : rest.size());
+    if (std::find(options.pids.begin(), options.pids.end(), pid) == options.pids.end()) {
+      options.pids.push_back(pid);
+    }
+  }
+  return {};
+}
+
+Result<void> add_text(std::vector<std::string>& field, const std::string& text) {
+  if (text.empty()) {
+    return fail(ErrorKind::kUsage, "the value is empty");
+  }
+  field.push_back(text);
+  return {};
+}
+
+Result<void> set_text(std::string& field, const std::string& text) {
+  field = text;
+  return {};
+}
+
+Result<void> set_directory(std::string& field, const std::string& text) {
+  if (text.empty() || text.front() != '/') {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is no absolute path", text));
+  }
+  field = text;
+  return {};
+}
+
+Result<void> set_duration(Options& options, const std::string& text) {
+  const std::uint64_t ns = TRY(parse_duration(text));
+  if (ns == 0) {
+    return fail(ErrorKind::kUsage, "a duration of 0 watches nothing");
+  }
+  options.duration_ns = ns;
+  return {};
+}
+
+Result<void> set_dwell(Options& options, const std::string& text) {
+  if (text == "auto") {
+    options.dwell_ns.reset();
+    return {};
+  }
+  const std::uint64_t ns = TRY(parse_duration(text));
+  if (ns == 0 || ns > kMaxDwellNs) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from 1ns to 1ms", text),
+                "a dwell holds a goroutine of the target: 50us is usual, 200us is long");
+  }
+  options.dwell_ns = ns;
+  return {};
+}
+
+Result<void> set_budget(Options& options, const std::string& text) {
+  const double share = TRY(parse_percent(text));
+  if (share <= 0 || share > 1) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not above 0% and at most 100%", text));
+  }
+  options.budget = share;
+  return {};
+}
+
+Result<void> set_sample(Options& options, const std::string& text) {
+  if (text != "auto" && text != "full") {
+    const bool fraction = text.starts_with("1/");
+    if (!fraction || !parse_number(std::string_view(text).substr(2), 1, 1'000'000)) {
+      return fail(ErrorKind::kUsage, fmt::format("\"{}\" is none of auto, full, 1/N", text));
+    }
+  }
+  options.sample = text;
+  return {};
+}
+
+Result<void> set_max_freeze(Options& options, const std::string& text) {
+  const std::uint64_t ns = TRY(parse_duration(text));
+  if (ns == 0 || ns > kMaxFreezeNs) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not above 0 and at most 1m", text));
+  }
+  options.max_freeze_ns = ns;
+  return {};
+}
+
+Result<void> set_ring_size(Options& options, const std::string& text) {
+  const std::uint64_t bytes = TRY(parse_size(text));
+  if (bytes < kMinRingBytes || bytes > kMaxRingBytes || !std::has_single_bit(bytes)) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is no power of two from 4K to 1G", text), "try 8M");
+  }
+  options.ring_size = bytes;
+  return {};
+}
+
+using T = const std::string&;
+using O = Options&;
+constexpr Choice<Output> kOutputs[] = {{"text", Output::kText}, {"compact", Output::kCompact}, {"json", Output::kJson}};
+constexpr Choice<When> kWhens[] = {{"auto", When::kAuto}, {"always", When::kAlways}, {"never", When::kNever}};
+constexpr Choice<AttachMode> kModes[] = {
+    {"auto", AttachMode::kAuto}, {"multi", AttachMode::kMulti}, {"perf", AttachMode::kPerf}};
+constexpr Choice<const char*> kOnCrash[] = {{"report", "report"}, {"core", "core"}, {"none", "none"}};
+constexpr Choice<const char*> kOnFatal[] = {{"map", "map"}, {"all", "all"}};
+
+template <std::size_t N>
+Result<void> choose_name(std::string& field, const std::string& text, const Choice<const char*> (&choices)[N]) {
+  const char* name = nullptr;
+  TRY(choose(name, text, choices));
+  field = name;
+  return {};
+}
+
+constexpr auto kSwitch = FlagKind::kSwitch;
+constexpr auto kCount = FlagKind::kCount;
+constexpr auto kValue = FlagKind::kValue;
+constexpr auto kList = FlagKind::kList;
+
+// clang-format off
+constexpr FlagSpec kFlags[] = {
+    // What to watch.
+    {"pid", 'p', kList, kWatch | kDoctor, kWatch | kDoctor, "PID[,PID]..", "these processes", "", false, add_pids},
+    {"name", 'n', kList, kLive, kLive, "NAME", "processes of this name (comm or base name of the executable)", "", false,
+     [](O o, T t) { return add_text(o.names, t); }},
+    {"exe", 'x', kList, kLive, kLive, "EXE_GLOB", "processes whose executable's path matches", "", false,
+     [](O o, T t) { return add_text(o.exe_globs, t); }},
+    {"cgroup", 0, kValue, kWatch, kWatch, "PATH", "processes of this cgroup and those below it", "", false,
+     [](O o, T t) { return set_text(o.cgroup, t); }},
+    {"exclude", 0, kList, kLive, kLive, "GLOB", "but none whose name or executable matches", "", false,
+     [](O o, T t) { return add_text(o.excludes, t); }},
+    {"all", 'a', kSwitch, kWatch | kLs, kWatch | kLs, "", "every Go process, other users' too", "false", false,
+     [](O o, T t) { return set_bool(o.all, t); }},
+    {"follow", 0, kSwitch, kRun, kRun, "", "watch CMD's descendants too: run --follow -- go test ./...", "false", false,
+     [](O o, T t) { return set_bool(o.follow, t); }},
+    {"duration", 'd', kValue, kLive, kLive, "DUR", "stop watching after that long (30s, 5m)", "", false, set_duration},
+    {"dry-run", 0, kSwitch, kLive, kLive, "", "print the probes that would be set, and set none", "false", false,
+     [](O o, T t) { return set_bool(o.dry_run, t); }},
+    // What to print.
+    {"output", 'o', kValue, kEvery, kEvery, "text|compact|json", "form of the output", "text", false,
+     [](O o, T t) { return choose(o.output, t, kOutputs); }},
+    {"timestamps", 'T', kSwitch, kEvery, kFinds, "", "a time in front of each finding", "false", false,
+     [](O o, T t) { return set_bool(o.timestamps, t); }},
+    {"quiet", 'q', kSwitch, kEvery, kEvery, "", "only errors on stderr", "false", false,
+     [](O o, T t) { return set_bool(o.quiet, t); }},
+    {"verbose", 'v', kCount, kEvery, kEvery, "", "more on stderr; -vv: all", "0", false,
+     [](O o, T t) -> Result<void> { o.verbose = static_cast<int>(TRY(parse_number(t, 0, 100))); return {}; }},
+    {"color", 0, kValue, kEvery, kFinds, "auto|always|never", "colour of the text form", "auto", false,
+     [](O o, T t) { return choose(o.color, t, kWhens); }},
+    {"log-path", 0, kValue, kEvery, kFinds, "FILE", "findings go to FILE", "", false,
+     [](O o, T t) { return set_text(o.log_path, t); }},
+    {"strip-path-prefix", 0, kValue, kEvery, kFinds, "P", "leave P out of file names", "", false,
+     [](O o, T t) { return set_text(o.strip_path_prefix, t); }},
+    {"suppressions", 0, kValue, kEvery, kFinds, "FILE", "findings not to print", "", false,
+     [](O o, T t) { return set_text(o.suppressions, t); }},
+    {"max-reports", 0, kValue, kEvery, kFinds, "N", "stop after N findings", "", false,
+     [](O o, T t) -> Result<void> { o.max_reports = TRY(parse_number(t, 1, 1'000'000'000)); return {}; }},
+    {"halt-on-first", 0, kSwitch, kEvery, kFinds, "", "stop after the first finding", "false", false,
+     [](O o, T t) { return set_bool(o.halt_on_first, t); }},
+    {"exit-code", 0, kValue, kEvery, kFinds, "N", "status when hazards were found, 0: off (66 for run, else 0)", "", false,
+     [](O o, T t) -> Result<void> { o.exit_code = static_cast<int>(TRY(parse_number(t, 0, 255))); return {}; }},
+    {"on-fatal", 0, kValue, kEvery, kFinds, "map|all", "report crashes of maps only, or every fatal error", "map", false,
+     [](O o, T t) { return choose_name(o.on_fatal, t, kOnFatal); }},
+    {"record", 0, kValue, kEvery, kLive, "FILE", "write the event stream to FILE, for replay", "", false,
+     [](O o, T t) { return set_text(o.record, t); }},
+    // How to watch.
+    {"dwell", 0, kValue, kEvery, kLive, "auto|DUR", "the longest that a goroutine is held to see an overlap", "auto", false, set_dwell},
+    {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
+     [](O o, T t) { return choose(o.attach, t, kModes); }},
+    {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},
+    {"procfs", 0, kValue, kEvery, kWatch | kRun | kLs | kDoctor, "DIR", "where the host's /proc is mounted", "/proc", false,
+     [](O o, T t) { return set_directory(o.procfs, t); }},
+    {"run-dir", 0, kValue, kEvery, kLive | kDoctor, "DIR", "where the lock of a watched process is", "/run/mapwatch", false,
+     [](O o, T t) { return set_directory(o.run_dir, t); }},
+    // Known, checked and kept for what comes later.
+    {"budget", 0, kValue, kEvery, 0, "1%", "", "1%", true, set_budget},
+    {"sample", 0, kValue, kEvery, 0, "auto|full|1/N", "", "auto", true, set_sample},
+    {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},
+    {"on-crash", 0, kValue, kEvery, 0, "report|core|none", "", "report", true,
+     [](O o, T t) { return choose_name(o.on_crash, t, kOnCrash); }},
+    {"max-freeze", 0, kValue, kEvery, 0, "DUR", "", "2s", true, set_max_freeze},
+    {"state-dir", 0, kValue, kEvery, 0, "DIR", "", "/var/lib/mapwatch", true,
+     [](O o, T t) { return set_directory(o.state_dir, t); }},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const CommandSpec> commands() { return kCommands; }
+
+const CommandSpec* find_command(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kCommands), std::end(kCommands),
+                                   [&](const CommandSpec& command) { return command.name == name; });
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+std::string_view command_name(Command command) {
+  for (const CommandSpec& spec : kCommands) {
+    if (spec.command == command) {
+      return spec.name;
+    }
+  }
+  return "mapwatch";
+}
+
+bool is_later_command(std::string_view name) {
+  return std::find(std::begin(kLaterCommands), std::end(kLaterCommands), name) != std::end(kLaterCommands);
+}
+
+std::span<const FlagSpec> flags() { return kFlags; }
+
+const FlagSpec* find_flag(std::string_view name) {
+  const auto* found =
+      std::find_if(std::begin(kFlags), std::end(kFlags), [&](const FlagSpec& flag) { return flag.name == name; });
+  return found == std::end(kFlags) ? nullptr : found;
+}
+
+std::string FlagSpec::env_name() const {
+  std::string result = "MAPWATCH_";
+  for (const char c : name) {
+    result += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return result;
+}
+
+}  // namespace mapwatch::cli
