@@ -126,7 +126,8 @@ TEST_F(DetectorTest, EqualAddressesOfTwoProcessesDoNotMeet) {
   EXPECT_EQ(overlaps(), 0u);
 }
 
-// Two maps, or one address in two processes, that share a slot: the second neither meets the first's watch nor harms it.
+// Two maps, or one address in two processes, that share a slot: the second neither meets the first's watch nor harms
+// it.
 TEST_F(DetectorTest, CollidingMapsDoNotMeet) {
   const GoMap& map = machine_.new_map();
   share(map);
@@ -400,7 +401,8 @@ TEST_F(AllowanceTest, RarePairIsNotStarved) {
   EXPECT_GE(rare_dwells, 5u);
 }
 
-// A dwell that others queue behind (they come to the map just after it) is not made longer; one that holds nobody up is.
+// A dwell that others queue behind (they come to the map just after it) is not made longer; one that holds nobody up
+// is.
 TEST_F(AllowanceTest, DwellGrowsOnlyWhereNobodyQueues) {
   const GoMap& calm = machine_.new_map();
   alternate(calm, 3000, 10'000'000);

@@ -36,13 +36,15 @@ class Machine {
 
   GoMap& new_map(mw_u64 address = 0);
   /// One operation reaches its probe.
-  void hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls = MW_SITE_PUSH,
-           mw_u64 rflags = 0);
+  void hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls = MW_SITE_PUSH, mw_u64 rflags = 0);
   /// Called at each turn of a dwell or hold and at each MW_YIELD, with its name ("turn" for spins). Hooks do not nest.
   std::function<void(const std::string&)> hook;
   /// Every candidate dwells.
   void hold_all(mw_u32 tgid = 100);
-  void allow(mw_u32 tgid, mw_policy policy) { policies[tgid] = policy; buckets[tgid] = {}; }
+  void allow(mw_u32 tgid, mw_policy policy) {
+    policies[tgid] = policy;
+    buckets[tgid] = {};
+  }
 
   std::vector<mw_access_event> events;
   std::unordered_map<mw_u32, mw_policy> policies;

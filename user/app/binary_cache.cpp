@@ -13,10 +13,10 @@ Result<std::shared_ptr<const WatchedBinary>> BinaryCache::load(const attach::Tar
   elf::GoBinary binary = TRY(elf::GoBinary::parse(file.bytes()));
   attach::Plan plan = TRY(attach::plan_probes(binary));
   if (next_layout_ >= MW_MAX_LAYOUTS || MW_MAX_SITES - next_site_ < plan.probes.size()) {
-    return fail(ErrorKind::kUnsupported,
-                fmt::format("{}: more than {} binaries or {} sites at once", target.exe_path(), MW_MAX_LAYOUTS,
-                            MW_MAX_SITES),
-                "watch fewer programs");
+    return fail(
+        ErrorKind::kUnsupported,
+        fmt::format("{}: more than {} binaries or {} sites at once", target.exe_path(), MW_MAX_LAYOUTS, MW_MAX_SITES),
+        "watch fewer programs");
   }
   auto watched = std::make_shared<const WatchedBinary>(
       WatchedBinary{std::move(file), std::move(binary), std::move(plan), next_layout_, next_site_});

@@ -106,7 +106,8 @@ void Child::on_stop(pid_t pid, int status, Turn& turn) {
   const int event = status >> 16;
   if (event == PTRACE_EVENT_EXEC) {
     turn.held.push_back(pid);
-  } else if (event == PTRACE_EVENT_STOP && (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)) {
+  } else if (event == PTRACE_EVENT_STOP &&
+             (signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)) {
     ::ptrace(PTRACE_LISTEN, pid, nullptr, nullptr);  // a group stop stays one
   } else {
     const std::intptr_t deliver = event == 0 ? signal : 0;

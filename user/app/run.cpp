@@ -91,7 +91,8 @@ Result<int> run(const cli::Options& options, int& failure) {
   watcher->finish();
   const int status = status_of(child.wait_status());
   if (!ever) {
-    log::print_error({ErrorKind::kUnsupported, fmt::format("{} never became a Go program: {}", options.child[0], why_not),
+    log::print_error({ErrorKind::kUnsupported,
+                      fmt::format("{} never became a Go program: {}", options.child[0], why_not),
                       options.follow ? "give the Go program itself, or `mapwatch watch -p PID`"
                                      : "a script or `go test` starts its program as a child: add --follow"});
     return status != 0 ? status : log::exit_status(ErrorKind::kUnsupported);

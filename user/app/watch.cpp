@@ -83,7 +83,8 @@ Result<int> watch(const cli::Options& options) {
   }
   const std::vector<int> pids = TRY(select(options));
   if (pids.empty()) {
-    return fail(ErrorKind::kUsage, "nothing to watch", "choose processes with -p, -n, -x or --cgroup; see `mapwatch ls`");
+    return fail(ErrorKind::kUsage, "nothing to watch",
+                "choose processes with -p, -n, -x or --cgroup; see `mapwatch ls`");
   }
   if (options.dry_run) {
     return dry_run(options, pids);
@@ -110,7 +111,8 @@ Result<int> watch(const cli::Options& options) {
     TRY(loop.watch(fd));
   }
   const std::uint64_t start = clock.monotonic_ns();
-  const std::uint64_t end = options.duration_ns ? start + *options.duration_ns : std::numeric_limits<std::uint64_t>::max();
+  const std::uint64_t end =
+      options.duration_ns ? start + *options.duration_ns : std::numeric_limits<std::uint64_t>::max();
   bool stop = false;
   while (!stop && watcher->targets() > 0 && !watcher->want_stop()) {
     const std::uint64_t now = clock.monotonic_ns();

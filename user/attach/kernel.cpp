@@ -105,8 +105,8 @@ Result<Kernel> Kernel::load(const Options& options) {
   bpf_program__set_autoload(skeleton->progs.mw_fatal_multi, multi);
   bpf_program__set_autoload(skeleton->progs.mw_map_perf, !multi);
   bpf_program__set_autoload(skeleton->progs.mw_fatal_perf, !multi);
-  if (const int error = bpf_map__set_max_entries(skeleton->maps.mw_ring,
-                                                 static_cast<std::uint32_t>(ring_bytes(options.ring_size)));
+  if (const int error =
+          bpf_map__set_max_entries(skeleton->maps.mw_ring, static_cast<std::uint32_t>(ring_bytes(options.ring_size)));
       error != 0) {
     return fail_errno(fmt::format("ring buffer of {} bytes", options.ring_size), -error, "give --ring-size 8M");
   }
@@ -156,7 +156,8 @@ Result<ProbeSet> Kernel::attach(const Plan& plan, const AttachRequest& request) 
     if (multi) {
       LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = group.offsets.data(), .cookies = group.cookies.data(),
                   .cnt = group.offsets.size());
-      if (!keep(bpf_program__attach_uprobe_multi(group.program, request.pid, request.path.c_str(), nullptr, &options))) {
+      if (!keep(
+              bpf_program__attach_uprobe_multi(group.program, request.pid, request.path.c_str(), nullptr, &options))) {
         return fail_errno(fmt::format("cannot attach {} probes to {}", group.offsets.size(), request.path));
       }
       continue;

@@ -40,9 +40,9 @@ class ProbeSet {
 
 /// Where a plan is attached.
 struct AttachRequest {
-  std::string path;          ///< of the executable, as this process can open it (/proc/PID/exe, /proc/self/fd/N)
-  int pid = -1;              ///< only this process is patched; -1: every process that runs the file
-  std::uint32_t layout = 0;  ///< index given to set_layout
+  std::string path;              ///< of the executable, as this process can open it (/proc/PID/exe, /proc/self/fd/N)
+  int pid = -1;                  ///< only this process is patched; -1: every process that runs the file
+  std::uint32_t layout = 0;      ///< index given to set_layout
   std::uint32_t first_site = 0;  ///< site number of plan.probes[0]; the others follow
 };
 

@@ -70,8 +70,7 @@ Result<SelfTest> self_test() {
     return fail_errno("self-test: cannot open the BPF object");
   }
   if (const int error = self_test_bpf__load(skeleton.get()); error != 0) {
-    return fail_errno("self-test: cannot load a BPF program", -error,
-                      "run as root, or with CAP_BPF and CAP_PERFMON");
+    return fail_errno("self-test: cannot load a BPF program", -error, "run as root, or with CAP_BPF and CAP_PERFMON");
   }
   unsigned long offset = TRY(own_file_offset());
   LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = &offset, .cnt = 1);

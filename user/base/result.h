@@ -57,11 +57,11 @@ auto take(R&& result) {
 }  // namespace mapwatch
 
 /// auto x = TRY(f()); returns the error of f() from the enclosing function.
-#define TRY(expression)                                             \
-  __extension__({                                                   \
-    auto&& mw_try_result_ = (expression);                           \
-    if (!mw_try_result_) {                                          \
-      return tl::unexpected(std::move(mw_try_result_).error());     \
-    }                                                               \
-    ::mapwatch::detail::take(std::move(mw_try_result_));            \
+#define TRY(expression)                                         \
+  __extension__({                                               \
+    auto&& mw_try_result_ = (expression);                       \
+    if (!mw_try_result_) {                                      \
+      return tl::unexpected(std::move(mw_try_result_).error()); \
+    }                                                           \
+    ::mapwatch::detail::take(std::move(mw_try_result_));        \
   })

@@ -11,7 +11,21 @@
 namespace mapwatch::cli {
 
 enum class Command {
-  kNone, kRun, kWatch, kLs, kDoctor, kReplay, kTop, kDump, kDossier, kThaw, kDaemon, kGate, kChaos, kNet, kExport,
+  kNone,
+  kRun,
+  kWatch,
+  kLs,
+  kDoctor,
+  kReplay,
+  kTop,
+  kDump,
+  kDossier,
+  kThaw,
+  kDaemon,
+  kGate,
+  kChaos,
+  kNet,
+  kExport,
 };
 enum class Output { kText, kCompact, kJson };
 enum class When { kAuto, kAlways, kNever };
@@ -41,9 +55,9 @@ struct Options {
   std::string suppressions;
   std::optional<std::uint64_t> max_reports;
   bool halt_on_first = false;
-  std::optional<int> exit_code;  ///< nullopt: 66 for run, 0 for watch
-  double budget = 0.01;          ///< share of the target's CPU time
-  std::string sample = "auto";   ///< auto, full, 1/N
+  std::optional<int> exit_code;           ///< nullopt: 66 for run, 0 for watch
+  double budget = 0.01;                   ///< share of the target's CPU time
+  std::string sample = "auto";            ///< auto, full, 1/N
   std::optional<std::uint64_t> dwell_ns;  ///< upper bound; nullopt: auto
   AttachMode attach = AttachMode::kAuto;
   std::string record;
