@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -16,11 +17,15 @@ constexpr std::size_t kMaxInstruction = 15;
 
 std::string hex(std::span<const std::uint8_t> bytes) { return fmt::format("{:02x}", fmt::join(bytes, " ")); }
 
-bool matches_file(const ProbeSpec& probe, const elf::GoBinary& binary) {
-  const auto code = binary.code(probe.address, probe.address + probe.bytes.size());
-  return code && binary.file_offset(probe.address) == probe.file_offset &&
-         std::equal(probe.bytes.begin(), probe.bytes.end(), code->span().begin(), code->span().end(),
-                    [](std::uint8_t left, std::byte right) { return left == std::to_integer<std::uint8_t>(right); });
+/// The file's code at its own virtual addresses.
+MemoryReader reader_of(const elf::GoBinary& binary) {
+  return [&binary](std::uint64_t address, std::span<std::uint8_t> out) {
+    const auto code = binary.code(address, address + out.size());
+    if (code) {
+      std::memcpy(out.data(), code->data(), out.size());
+    }
+    return code.has_value();
+  };
 }
 
 }  // namespace
@@ -54,17 +59,23 @@ bool ProcessMemory::read(std::uint64_t address, std::span<std::uint8_t> out) con
 
 Result<TextNotes> verify_bytes(const Plan& plan, const elf::GoBinary& binary, const MemoryReader& memory,
                                std::uint64_t bias) {
+  return verify_bytes(plan, reader_of(binary), memory, bias);
+}
+
+Result<TextNotes> verify_bytes(const Plan& plan, const MemoryReader& file, const MemoryReader& memory,
+                               std::uint64_t bias) {
   TextNotes notes;
   for (std::size_t i = 0; i < plan.probes.size(); ++i) {
     const ProbeSpec& probe = plan.probes[i];
-    if (probe.bytes.empty() || probe.bytes.size() > kMaxInstruction || !matches_file(probe, binary)) {
+    const std::size_t size = std::min(probe.bytes.size(), kMaxInstruction);
+    std::array<std::uint8_t, kMaxInstruction> buffer;
+    const std::span<std::uint8_t> found(buffer.data(), size);
+    if (size == 0 || !file(probe.address, found) || !std::ranges::equal(found, probe.bytes)) {
       return fail(ErrorKind::kGone,
                   fmt::format("the executable changed since it was read: {} at {:#x} is not {} any more",
                               probe.function, probe.address, hex(probe.bytes)),
                   "start mapwatch again");
     }
-    std::array<std::uint8_t, kMaxInstruction> buffer;
-    const std::span<std::uint8_t> found(buffer.data(), probe.bytes.size());
     if (!memory(probe.address + bias, found)) {
       return fail(ErrorKind::kGone,
                   fmt::format("cannot read the process' text at {:#x} ({})", probe.address + bias, probe.function),

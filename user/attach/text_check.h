@@ -15,7 +15,7 @@
 
 namespace mapwatch::attach {
 
-/// Fills `out` from `address` of a process, wholly or not at all.
+/// Fills `out` from `address` of a process or of a file's segments, wholly or not at all.
 using MemoryReader = std::function<bool(std::uint64_t address, std::span<std::uint8_t> out)>;
 
 /// /proc/PID/mem, opened once: after an exec it reads nothing more, never another program's bytes.
@@ -44,6 +44,9 @@ struct TextNotes {
 /// Compares the bytes of each probe with the file's and with the process' text at `bias`. Errors: kGone when the file
 /// differs from the plan or the process from the file (replaced, or text rewritten), or when the text cannot be read.
 Result<TextNotes> verify_bytes(const Plan& plan, const elf::GoBinary& binary, const MemoryReader& memory,
+                               std::uint64_t bias);
+/// The same with the file as a reader of its own virtual addresses.
+Result<TextNotes> verify_bytes(const Plan& plan, const MemoryReader& file, const MemoryReader& memory,
                                std::uint64_t bias);
 
 /// Indices of the probes that no breakpoint stands at in the process: attached, but never to fire. Sites that cannot be
