@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "app/replay.h"
 #include "app/run.h"
 #include "app/watch.h"
 #include "base/log.h"
@@ -18,6 +19,8 @@ int dispatch(const cli::Options& options) {
       return app::run_run(options);
     case cli::Command::kWatch:
       return app::run_watch(options);
+    case cli::Command::kReplay:
+      return app::run_replay(options);
     default:
       return 2;  // parse() lets no other command through
   }

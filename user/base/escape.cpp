@@ -45,6 +45,7 @@ bool acts_on_terminal(std::uint32_t c) {
 std::string escape(std::string_view text, std::size_t limit) {
   constexpr std::string_view kCut = "...";
   std::string out;
+  std::size_t room_for_cut = 0;  // as much of `out` as leaves room for kCut
   while (!text.empty()) {
     const CodePoint c = decode_utf8(text);
     const std::size_t taken = c.length == 0 ? 1 : c.length;
@@ -57,10 +58,14 @@ std::string escape(std::string_view text, std::size_t limit) {
       piece = text.substr(0, taken);
     }
     text.remove_prefix(taken);
-    if (out.size() + piece.size() + (text.empty() ? 0 : kCut.size()) > limit) {
+    if (out.size() + piece.size() > limit) {
+      out.resize(room_for_cut);
       return out.append(kCut);
     }
     out += piece;
+    if (out.size() + kCut.size() <= limit) {
+      room_for_cut = out.size();
+    }
   }
   return out;
 }

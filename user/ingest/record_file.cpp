@@ -134,7 +134,7 @@ Result<RecordReader> RecordReader::open(const std::string& path) {
   return from(std::move(stream), path);
 }
 
-Result<RecordReader> RecordReader::from(std::unique_ptr<std::istream> stream, std::string name) {
+Result<RecordReader> RecordReader::from(std::unique_ptr<std::istream> stream, const std::string& name) {
   FileHead head{};
   stream->read(reinterpret_cast<char*>(&head), sizeof(head));
   if (stream->gcount() != sizeof(head) || std::string_view(head.magic, sizeof(head.magic)) != kRecordMagic) {
@@ -147,7 +147,7 @@ Result<RecordReader> RecordReader::from(std::unique_ptr<std::istream> stream, st
                             name, head.version, head.abi, kRecordVersion, MW_ABI_VERSION),
                 "replay it with the mapwatch that recorded it");
   }
-  RecordReader reader(std::move(stream), std::move(name));
+  RecordReader reader(std::move(stream));
   reader.offset_ = sizeof(FileHead);
   return reader;
 }
@@ -161,7 +161,7 @@ Result<std::optional<Chunk>> RecordReader::next() {
       return std::nullopt;
     }
     if (head.length > kMaxChunk) {
-      return fail(ErrorKind::kMalformed, fmt::format("{}: chunk at byte {} says {} bytes", name_, offset_, head.length),
+      return fail(ErrorKind::kMalformed, fmt::format("chunk at byte {} says {} bytes", offset_, head.length),
                   "the file is damaged from there on");
     }
     Chunk chunk;
@@ -172,7 +172,7 @@ Result<std::optional<Chunk>> RecordReader::next() {
       return std::nullopt;
     }
     if (crc32(chunk.bytes()) != head.crc) {
-      return fail(ErrorKind::kMalformed, fmt::format("{}: chunk at byte {} has a wrong checksum", name_, offset_),
+      return fail(ErrorKind::kMalformed, fmt::format("chunk at byte {} has a wrong checksum", offset_),
                   "the file is damaged from there on");
     }
     offset_ += sizeof(head) + head.length;

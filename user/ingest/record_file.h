@@ -78,9 +78,9 @@ class RecordReader {
  public:
   static Result<RecordReader> open(const std::string& path);
   /// Errors: kMalformed when it is no recording, kUnsupported when another version wrote it.
-  static Result<RecordReader> from(std::unique_ptr<std::istream> stream, std::string name);
+  static Result<RecordReader> from(std::unique_ptr<std::istream> stream, const std::string& name);
 
-  /// The next chunk of a known tag; nullopt at the end. kMalformed for a damaged one.
+  /// The next chunk of a known tag; nullopt at the end. kMalformed for a damaged one, with its offset in the file.
   Result<std::optional<Chunk>> next();
   /// True when the file ended inside a chunk: the run that wrote it was killed, or its disk was full.
   bool truncated() const { return truncated_; }
@@ -88,11 +88,9 @@ class RecordReader {
   void rewind();
 
  private:
-  RecordReader(std::unique_ptr<std::istream> stream, std::string name)
-      : stream_(std::move(stream)), name_(std::move(name)) {}
+  explicit RecordReader(std::unique_ptr<std::istream> stream) : stream_(std::move(stream)) {}
 
   std::unique_ptr<std::istream> stream_;
-  std::string name_;
   std::uint64_t offset_ = 0;
   bool truncated_ = false;
 };

@@ -140,8 +140,10 @@ CrashReport build_crash(const correlate::Crash& crash, symbolize::Symbolizer& sy
   report.stack_cut = access.stack_cut;
   report.created_by = std::move(access.created_by);
   report.stack = std::move(access.stack);
-  const mw_op told = op_of_stack(report.stack);
-  report.op = told != MW_OP_NONE ? told : op_of_class(crash.crash_class);
+  if (const mw_op by_class = op_of_class(crash.crash_class); by_class != MW_OP_NONE) {
+    const mw_op told = op_of_stack(report.stack);  // a delete dies of "concurrent map writes", too
+    report.op = told != MW_OP_NONE ? told : by_class;
+  }
   if (crash.other) {
     report.other = build_access(*crash.other, crash.tgid, symbols);
   }

@@ -75,9 +75,7 @@ Published Publisher::publish_hazard(const correlate::Hazard& hazard, std::option
   const Published outcome = to_published(writer_.write(report));
   if (outcome == Published::kWritten) {
     ++written_;
-    const auto& written = std::get<HazardReport>(report);
-    printed_.note(hazard.tgid, written);
-    note_written(hazard.tgid, written.id, written.count, written.printed_ns);
+    printed_.note(hazard.tgid, std::get<HazardReport>(report));
     want_stop_ = want_stop_ || options_.halt_on_first;
     if (out != nullptr) {
       *out = std::move(report);
@@ -91,28 +89,12 @@ Published Publisher::publish_crash(const correlate::Crash& crash, std::optional<
   Report report(build_crash(crash, symbols_, subject(crash.tgid), printed_));
   const Published outcome = to_published(writer_.write(report));
   if (outcome == Published::kWritten) {
-    const auto& written = std::get<CrashReport>(report);
-    note_written(crash.tgid, written.id, 0, written.printed_ns);
     want_stop_ = want_stop_ || options_.halt_on_first;
     if (out != nullptr) {
       *out = std::move(report);
     }
   }
   return outcome;
-}
-
-void Publisher::note_written(std::uint32_t tgid, const std::string& id, std::uint64_t count, std::uint64_t printed_ns) {
-  if (record_ != nullptr) {
-    // A failure is counted by the writer and told by its owner.
-    (void)record_->append(ingest::ChunkTag::kReported,
-                          ingest::encode(ingest::ReportedRecord{tgid, id, count, printed_ns}));
-  }
-}
-
-ingest::ProcessRecord to_record(const Subject& subject, const correlate::ProcessContext& context) {
-  const ProcessInfo& info = subject.info;
-  return {context.tgid, info.pid,          info.ns_pid,           info.exe, info.go, context.build_id,
-          info.cgroup,  context.load_bias, subject.wall_offset_ns};
 }
 
 Subject to_subject(const ingest::ProcessRecord& record) {

@@ -9,7 +9,6 @@
 #include <unordered_set>
 
 #include "correlate/correlator.h"
-#include "ingest/record_file.h"
 #include "ingest/record_json.h"
 #include "report/builder.h"
 #include "report/printed_log.h"
@@ -41,8 +40,6 @@ class Publisher {
   /// Before the first finding of the process.
   void set_process(std::uint32_t tgid, Subject subject);
   void forget_process(std::uint32_t tgid);
-  /// Notes each written report in a recording, which must outlive the publisher.
-  void record_to(ingest::RecordWriter* record) { record_ = record; }
   /// Events lost so far in all; each hazard says it.
   void set_lost_events(std::uint64_t lost) { lost_events_ = lost; }
 
@@ -60,13 +57,11 @@ class Publisher {
   Published publish_hazard(const correlate::Hazard& hazard, std::optional<Report>* out);
   Published publish_crash(const correlate::Crash& crash, std::optional<Report>* out);
   const Subject& subject(std::uint32_t tgid);
-  void note_written(std::uint32_t tgid, const std::string& id, std::uint64_t count, std::uint64_t printed_ns);
 
   PublisherOptions options_;
   symbolize::Symbolizer& symbols_;
   Writer& writer_;
   Suppressions& suppressions_;
-  ingest::RecordWriter* record_ = nullptr;
   PrintedLog printed_;
   std::unordered_map<std::uint32_t, Subject> subjects_;
   Subject unknown_;                         ///< stands in for a process that set_process did not tell of
@@ -79,8 +74,7 @@ class Publisher {
   bool want_stop_ = false;
 };
 
-/// The 'P' chunk of a process, and back.
-ingest::ProcessRecord to_record(const Subject& subject, const correlate::ProcessContext& context);
+/// What a recording's 'P' chunk tells the reports and the correlator.
 Subject to_subject(const ingest::ProcessRecord& record);
 correlate::ProcessContext to_context(const ingest::ProcessRecord& record);
 

@@ -39,24 +39,23 @@ class TextPrinter {
   void operator()(const CrashReport& crash) {
     out_ += kRule;
     heading(fmt::format("CRASH CAPTURED: fatal error: {}", escape(crash.reason)));
-    out_ += fmt::format("Crashing {}{} by goroutine {}{}:  <- all that Go prints\n", op_noun(crash.op),
-                        at_map(crash.map, true), crash.goid, thread(crash.tid));
+    if (crash.op == MW_OP_NONE) {  // no map error
+      out_ += fmt::format("Crashing goroutine {}{}:\n", crash.goid, thread(crash.tid));
+    } else {
+      out_ += fmt::format("Crashing {}{} by goroutine {}{}:  <- all that Go prints\n", op_noun(crash.op),
+                          at_map(crash.map, true), crash.goid, thread(crash.tid));
+    }
     stack(crash.stack, crash.stack_cut, "[stack not captured]");
     out_ += '\n';
-    if (crash.other) {
-      out_ += fmt::format("Overlapping {} by goroutine {}{}, as mapwatch saw it before:  <- what Go does not print\n",
-                          op_noun(crash.other->op), crash.other->goid, thread(crash.other->tid));
-      stack(crash.other->stack, crash.other->stack_cut, "[stack not captured]");
-    } else {
-      out_ += "Overlapping write by an unknown goroutine:\n  [mapwatch saw no writer of this map before]\n";
-    }
-    out_ += '\n';
+    other_side(crash);
     created(crash.goid, crash.created_by);
     if (crash.other) {
       created(crash.other->goid, crash.other->created_by);
     }
     time(crash.wall_ns);
-    line("Warned", warned(crash));
+    if (crash.op != MW_OP_NONE) {
+      line("Warned", warned(crash));
+    }
     process(crash.process);
     line("Finding", fmt::format("{} class={}", crash.id, escape(crash.crash_class)));
     if (crash.frozen_ns) {
@@ -65,20 +64,23 @@ class TextPrinter {
     if (crash.dossier) {
       line("Dossier", escape(*crash.dossier));
     }
-    next(crash.stack);
+    if (crash.op != MW_OP_NONE) {
+      next(crash.stack);
+    }
     out_ += kRule;
   }
 
   void operator()(const LostReport& lost) {
-    out_ += fmt::format("mapwatch: lost {} events ({}); results may miss hazards\n", lost.count, escape(lost.stage));
+    out_ += fmt::format("mapwatch: {} lost ({}); results may miss hazards\n", counted(lost.count, "event"),
+                        escape(lost.stage));
   }
 
   void operator()(const SummaryReport& sum) {
     out_ += fmt::format("mapwatch: {} watched, {} hits, {} dwells, {} sites ({} armed, {:.1f} %)\n",
                         human_duration(sum.duration_ns), sum.hits, sum.dwells, sum.sites, sum.sites_armed,
                         100 * sum.armed_share);
-    out_ += fmt::format("mapwatch: {} hazards, {} crashes, {} suppressed, {} events lost\n", sum.hazards, sum.crashes,
-                        sum.suppressed, sum.lost);
+    out_ += fmt::format("mapwatch: {}, {}, {} suppressed, {} lost\n", counted(sum.hazards, "hazard"),
+                        counted(sum.crashes, "crash", "es"), sum.suppressed, counted(sum.lost, "event"));
     out_ +=
         fmt::format("mapwatch: cost {:.2f} % of the target's CPU time ({:.0f} ns a hit); own {:.2f} s CPU, {:.1f} MB\n",
                     100 * sum.target_cost, sum.ns_per_hit, sum.own_cpu_s, static_cast<double>(sum.own_rss_bytes) / 1e6);
@@ -93,6 +95,10 @@ class TextPrinter {
 
   void line(std::string_view name, const std::string& text) {
     out_ += fmt::format("{:<10}{}\n", fmt::format("{}:", name), text);
+  }
+
+  static std::string counted(std::uint64_t n, std::string_view noun, std::string_view plural = "s") {
+    return fmt::format("{} {}{}", n, noun, n == 1 ? "" : plural);
   }
 
   static std::string thread(std::uint32_t tid) { return tid == 0 ? "" : fmt::format(" [thread {}]", tid); }
@@ -134,6 +140,20 @@ class TextPrinter {
     if (access.attribution == correlate::Attribution::kLastWriter) {
       out_ += "  [one frame was recorded; the rest of the stack was not captured]\n";
     }
+  }
+
+  void other_side(const CrashReport& crash) {
+    if (crash.op == MW_OP_NONE) {
+      return;
+    }
+    if (crash.other) {
+      out_ += fmt::format("Overlapping {} by goroutine {}{}, as mapwatch saw it before:  <- what Go does not print\n",
+                          op_noun(crash.other->op), crash.other->goid, thread(crash.other->tid));
+      stack(crash.other->stack, crash.other->stack_cut, "[stack not captured]");
+    } else {
+      out_ += "Overlapping write by an unknown goroutine:\n  [mapwatch saw no writer of this map before]\n";
+    }
+    out_ += '\n';
   }
 
   static std::string_view missing(correlate::Partner partner) {

@@ -1,0 +1,139 @@
+// What the golden tests do not pin down: shape of the objects, numbers and words, styles.
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "report/format.h"
+#include "report/report.h"
+
+namespace mapwatch::report {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> keys_of(const Json& json) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) {
+    keys.push_back(key);
+  }
+  return keys;
+}
+
+void expect_keys(const Json& json, const std::vector<std::string>& documented) {
+  std::vector<std::string> keys = keys_of(json);
+  ASSERT_GE(keys.size(), documented.size());
+  keys.resize(documented.size());
+  EXPECT_EQ(keys, documented);
+}
+
+HazardReport hazard() {
+  HazardReport out;
+  out.id = "mw-7f3a91c2";
+  out.time_ns = 5;
+  out.printed_ns = 6;
+  out.map = {0xc0000a4060, "map[string]int", 3};
+  out.accesses[0].op = MW_OP_WRITE;
+  out.accesses[0].stack.resize(1);
+  out.accesses[0].stack[0].func = "main.(*cache).put";
+  out.accesses[0].stack[0].file = "/srv/app/cache.go";
+  out.accesses[0].created_by = out.accesses[0].stack[0];
+  out.accesses[1].op = MW_OP_ITERATE;
+  return out;
+}
+
+TEST(Json, KeysAndTheirOrder) {
+  const Json json = Json::parse(to_json(hazard(), {}));
+  expect_keys(json, {"schema_version", "kind", "id", "time", "time_ns", "printed_ns", "severity", "evidence", "count",
+                     "process", "map", "accesses"});
+  expect_keys(json["process"], {"pid", "ns_pid", "exe", "go", "build_id", "cgroup"});
+  expect_keys(json["map"], {"addr", "type", "len"});
+  expect_keys(json["accesses"][0], {"op", "goid", "tid", "stack", "created_by"});
+  expect_keys(json["accesses"][0]["stack"][0], {"func", "file", "line", "pc", "inlined"});
+  expect_keys(json["accesses"][0]["created_by"], {"func", "file", "line"});
+  EXPECT_EQ(json["accesses"][1]["created_by"], nullptr);
+  EXPECT_EQ(json["accesses"][1]["op"], "iterate");
+  EXPECT_EQ(json["map"]["addr"], "0xc0000a4060");
+
+  CrashReport crash;
+  crash.other = AccessReport{};
+  const Json crashed = Json::parse(to_json(crash, {}));
+  expect_keys(crashed, {"schema_version", "kind", "id", "time_ns", "reason", "class", "lead_ns", "map_lead_ns",
+                        "process", "map", "goid", "stack", "other", "dossier", "frozen_ns"});
+  expect_keys(crashed["other"], {"goid", "stack"});
+  EXPECT_EQ(crashed["lead_ns"], nullptr);
+  EXPECT_EQ(crashed["map"]["addr"], nullptr);
+
+  expect_keys(Json::parse(to_json(LostReport{"ring", 12}, {})), {"schema_version", "kind", "stage", "count"});
+  expect_keys(Json::parse(to_json(SummaryReport{}, {})),
+              {"schema_version", "kind", "duration_ns", "hits", "dwells", "hazards", "crashes", "lost", "sites",
+               "sites_armed", "armed_share", "ns_per_hit", "target_cost", "own_cpu_s", "own_rss_bytes"});
+}
+
+TEST(Json, OneLineOfAsciiWhateverTheTargetIsCalled) {
+  HazardReport report = hazard();
+  report.process.exe = "\xff\x1b\n\x7f\xc2\x9b\xe2\x80\xae größe";
+  report.accesses[0].stack[0].func = std::string("a\0b", 3);
+  const std::string text = to_json(report, {});
+  EXPECT_EQ(text.find('\n'), text.size() - 1);
+  for (const char c : text.substr(0, text.size() - 1)) {
+    EXPECT_TRUE(c >= 0x20 && c < 0x7f) << static_cast<int>(c);
+  }
+  EXPECT_TRUE(Json::accept(text));
+}
+
+TEST(Json, NumbersThatAreNone) {
+  SummaryReport sum;
+  sum.target_cost = 0.0 / 0.0;
+  EXPECT_EQ(Json::parse(to_json(sum, {}))["target_cost"], 0.0);
+}
+
+TEST(Text, HasTheDocumentedLines) {
+  const std::string text = to_text(hazard(), {});
+  EXPECT_NE(text.find("\nWARNING: CONCURRENT MAP ACCESS\n"), std::string::npos);
+  CrashReport crash;
+  crash.reason = "concurrent map writes";
+  EXPECT_NE(to_text(crash, {}).find("\nCRASH CAPTURED: fatal error: concurrent map writes\n"), std::string::npos);
+}
+
+TEST(Text, ColourOnlyWhenAsked) {
+  EXPECT_EQ(to_text(hazard(), {}).find('\x1b'), std::string::npos);
+  EXPECT_EQ(to_compact(hazard(), {}).find('\x1b'), std::string::npos);
+  Style colored;
+  colored.color = true;
+  EXPECT_NE(to_text(hazard(), colored).find("\x1b[1;31m"), std::string::npos);
+  EXPECT_EQ(to_json(hazard(), colored).find('\x1b'), std::string::npos);
+}
+
+TEST(Format, Words) {
+  EXPECT_EQ(ordinal(1), "1st");
+  EXPECT_EQ(ordinal(2), "2nd");
+  EXPECT_EQ(ordinal(3), "3rd");
+  EXPECT_EQ(ordinal(11), "11th");
+  EXPECT_EQ(ordinal(112), "112th");
+  EXPECT_EQ(ordinal(121), "121st");
+  EXPECT_EQ(human_duration(0), "0ns");
+  EXPECT_EQ(human_duration(999), "999ns");
+  EXPECT_EQ(human_duration(1'800), "1.8us");
+  EXPECT_EQ(human_duration(41'000'000), "41ms");
+  EXPECT_EQ(human_duration(1'350'000'000), "1.3s");
+  EXPECT_EQ(human_duration(59'999'999'999), "59s");
+  EXPECT_EQ(human_duration(125'000'000'000), "2m05s");
+  EXPECT_EQ(human_duration(12'000'000'000'000), "3h20m");
+  EXPECT_EQ(padded_address(0xc0000a4060), "0x00c0000a4060");
+}
+
+TEST(Format, Rfc3339) {
+  EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00.000000000Z");
+  EXPECT_EQ(rfc3339(1'795'392'842'118'004'217), "2026-11-23T00:14:02.118004217Z");
+  EXPECT_EQ(rfc3339(-1), "1969-12-31T23:59:59.999999999Z");
+  EXPECT_EQ(rfc3339(1'709'164'800'000'000'000), "2024-02-29T00:00:00.000000000Z");
+}
+
+TEST(Format, StripsAPrefixOnly) {
+  EXPECT_EQ(stripped_file("/srv/app/cache.go", "/srv/app"), "cache.go");
+  EXPECT_EQ(stripped_file("/srv/app/cache.go", "/srv/app/"), "cache.go");
+  EXPECT_EQ(stripped_file("/srv/app/cache.go", "/app"), "/srv/app/cache.go");
+  EXPECT_EQ(stripped_file("/srv/app/cache.go", ""), "/srv/app/cache.go");
+}
+
+}  // namespace
+}  // namespace mapwatch::report
