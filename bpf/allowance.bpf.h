@@ -59,7 +59,8 @@ static __always_inline int mw_map_allows(struct mw_heat* heat, const struct mw_p
   return now >= heat->next_ns || (mw_u64)heat->held * policy->one_in < heat->hits;
 }
 
-/* The process's bucket, shared out among pairs: one that had less than its share may empty it, the others leave half. */
+/* The process's bucket, shared out among pairs: one that had less than its share may empty it, the others leave half.
+ */
 static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy, mw_u64 key) {
   struct mw_bucket* bucket = grant->bucket;
   struct mw_pair* pair = grant->pair;

@@ -6,7 +6,8 @@
 #include <emit.bpf.h>
 #include <watch.bpf.h>
 
-/* Turns of a spin; each reads the clock (20 ns or more), so 200 us end first. The verifier wants a bound all the same. */
+/* Turns of a spin; each reads the clock (20 ns or more), so 200 us end first. The verifier wants a bound all the same.
+ */
 #define MW_SPIN_TURNS 20000u
 /* Operations of one goroutine after which a map that had two is thought to be handed over. */
 #define MW_WARMTH 255u
@@ -167,7 +168,7 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
     struct mw_side side = {};
     side.role = MW_ROLE_WATCHER;
     side.evidence = MW_EVIDENCE_WATCH;
-      side.generation = MW_MEET_GEN(spin.standing);
+    side.generation = MW_MEET_GEN(spin.standing);
     side.now = now;
     side.watch_ns = watch_ns;
     side.held_ns = held;
@@ -184,8 +185,8 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   return 0;
 }
 
-/* Remembers this access; the pair of sites' key when the map is a candidate, 0 when it is not. Racing stores are harmless:
- * what is remembered only picks candidates, and the last writer's two words carry a tag. */
+/* Remembers this access; the pair of sites' key when the map is a candidate, 0 when it is not. Racing stores are
+ * harmless: what is remembered only picks candidates, and the last writer's two words carry a tag. */
 static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_hit* hit, const struct pt_regs* ctx) {
   int writes = mw_op_writes(hit->op);
   mw_u64 last = MW_LOAD(slot->last_g);
@@ -207,7 +208,7 @@ static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_
     }
     return 0; /* one goroutine's map: the common case ends here */
   }
-  mw_u64 pc = mw_caller_pc(ctx, hit->site_class);
+  mw_u64 pc = mw_user_pc(hit, ctx);
   mw_u32 site = (mw_u32)mw_mix(pc) & 0xff;
   MW_STORE(slot->last_g, MW_LAST(hit->g, same ? warmth - 1 : MW_WARMTH, site));
   if (writes) {

@@ -4,10 +4,11 @@
 
 #include <go_abi.bpf.h>
 
-/* The user stack of `ctx`, with the immediate caller in its place. bpf_get_stack walks the frame-pointer chain, which at
- * PUSH, JCC and ENTRY skips the caller (RBP is still the caller's frame); kernels with cfa7f3d2c526 ("perf,x86: avoid
- * missing caller address in stack traces captured in uprobe") insert it at a push themselves. The chain is written one
- * word further on, so that the caller can take the word of the chain's own first entry. Returns mw_access_flags. */
+/* The user stack of `ctx`, with the immediate caller in its place. bpf_get_stack walks the frame-pointer chain, which
+ * at PUSH, JCC and ENTRY skips the caller (RBP is still the caller's frame); kernels with cfa7f3d2c526 ("perf,x86:
+ * avoid missing caller address in stack traces captured in uprobe") insert it at a push themselves. The chain is
+ * written one word further on, so that the caller can take the word of the chain's own first entry. Returns
+ * mw_access_flags. */
 static __always_inline mw_u32 mw_stack_fill(struct mw_stack* stack, struct pt_regs* ctx, mw_u32 site_class) {
   mw_u64 ip = ctx->ip;
   mw_u32 flags = 0;

@@ -1,4 +1,5 @@
-/* Go's register ABI on amd64 (ABIInternal, Go 1.17+: cmd/compile/abi-internal.md): where a probe finds the operation. */
+/* Go's register ABI on amd64 (ABIInternal, Go 1.17+: cmd/compile/abi-internal.md): where a probe finds the operation.
+ */
 #ifndef MAPWATCH_GO_ABI_BPF_H
 #define MAPWATCH_GO_ABI_BPF_H
 
@@ -69,6 +70,13 @@ static __always_inline mw_u64 mw_type_of(const struct mw_hit* hit, const struct 
 /* The PC in the caller: [RSP] at every class but CALL, where the caller itself is probed. 0 when unreadable. */
 static __always_inline mw_u64 mw_caller_pc(const struct pt_regs* ctx, mw_u32 site_class) {
   return site_class == MW_SITE_CALL ? ctx->ip : mw_read_u64(ctx->sp, 0);
+}
+
+/* The same in the code that uses the map: the Swiss methods are called by runtime.mapdelete*, mapclear and mapIter*,
+ * whose frame RBP holds at a push. */
+static __always_inline mw_u64 mw_user_pc(const struct mw_hit* hit, const struct pt_regs* ctx) {
+  int wrapped = hit->arg == MW_ARG_METHOD || (hit->arg == MW_ARG_ITER && hit->layout->mark_mask == 0xff);
+  return wrapped && hit->site_class == MW_SITE_PUSH ? mw_read_u64(ctx->bp + 8, 0) : mw_caller_pc(ctx, hit->site_class);
 }
 
 static __always_inline mw_u64 mw_mix(mw_u64 x) {

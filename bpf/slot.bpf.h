@@ -15,7 +15,7 @@ enum mw_meet_state { MW_DOWN = 0, MW_STANDING = 1, MW_MET = 2 };
 #define MW_MEET_GEN(m) ((mw_u32)((m) >> 32))
 #define MW_MEET_VISITOR_OP(m) ((mw_u32)(((m) >> 16) & 0xff))
 #define MW_MEET_WATCHER_OP(m) ((mw_u32)(((m) >> 8) & 0xff))
-#define MW_MEET_STATE(m) ((mw_u32)((m) & 0xff))
+#define MW_MEET_STATE(m) ((mw_u32)((m)&0xff))
 
 /* Addresses in user space have 47 bits (Documentation/arch/x86/x86_64/mm.rst): the upper 16 bits of the two packed
  * words are free. */
@@ -23,23 +23,23 @@ enum mw_meet_state { MW_DOWN = 0, MW_STANDING = 1, MW_MET = 2 };
 
 /* One cache line: a slot's watch and the last accessor of its map lie together. */
 struct mw_slot {
-  mw_u64 map;       /* the watch */
+  mw_u64 map; /* the watch */
   mw_u64 meet;
   mw_u64 g;
   mw_u32 tgid;
   mw_u32 last_tgid; /* the last accessor, of the map last_map of process last_tgid */
   mw_u64 last_map;
-  mw_u64 last_g;    /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
-  mw_u64 lastw_g;   /* the last writer: g */
-  mw_u64 lastw_pc;  /* its caller's PC 48 | tag of lastw_g 16: the two words are written one after the other */
+  mw_u64 last_g;   /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
+  mw_u64 lastw_g;  /* the last writer: g */
+  mw_u64 lastw_pc; /* its caller's PC 48 | tag of lastw_g 16: the two words are written one after the other */
 };
 MW_ASSERT_SIZE(struct mw_slot, 64);
 
-#define MW_LAST_G(w) ((w) & MW_ADDR_MASK)
+#define MW_LAST_G(w) ((w)&MW_ADDR_MASK)
 #define MW_LAST_WARMTH(w) ((mw_u32)(((w) >> 48) & 0xff))
 #define MW_LAST_SITE(w) ((mw_u32)((w) >> 56))
 #define MW_LAST(g, warmth, site) \
-  (((mw_u64)(g) & MW_ADDR_MASK) | ((mw_u64)((warmth) & 0xff) << 48) | ((mw_u64)((site) & 0xff) << 56))
+  (((mw_u64)(g)&MW_ADDR_MASK) | ((mw_u64)((warmth)&0xff) << 48) | ((mw_u64)((site)&0xff) << 56))
 
 /* A map's own bounds on being held, by slot. Written by candidates only. */
 struct mw_heat {
@@ -54,7 +54,8 @@ struct mw_heat {
 };
 MW_ASSERT_SIZE(struct mw_heat, 48);
 
-/* What a pair of sites (last accessor's, this one's) was served so far. Direct-mapped: a newcomer takes the entry over. */
+/* What a pair of sites (last accessor's, this one's) was served so far. Direct-mapped: a newcomer takes the entry over.
+ */
 struct mw_pair {
   mw_u64 key;
   mw_u64 spent_ns;

@@ -131,7 +131,7 @@ class TextPrinter {
       out_ += ", the last recorded writer";
     }
     if (hazard.evidence == MW_EVIDENCE_MARK) {
-      out_ += ", inside now";
+      out_ += " (a write is under way)";
     } else if (hazard.overlap_ns != 0) {
       out_ += fmt::format(", began {} earlier, still inside", human_duration(hazard.overlap_ns));
     }
