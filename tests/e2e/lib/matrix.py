@@ -1,0 +1,76 @@
+"""The matrix: every Go version in every build mode. A racy program is warned of, its twin is not."""
+import time
+
+from . import check, fixtures
+from .harness import case, expect, say
+from .process import Mapwatch, Target
+
+FULL_MODES = {"1.17.13", "1.23.12", fixtures.NEWEST}
+# Iterating sides take many operations a round; they crash before anybody can look when they hardly pause.
+LONG_OPERATIONS = {"iterate_write", "json", "fmt", "lazy_init", "write_under_rlock", "clone_write", "http", "short_lived"}
+ATTEMPTS = 3
+
+
+def racy(context, binary, version, scenario):
+    """Go may crash before two goroutines ever met in the open; a program that did is started again."""
+    for attempt in range(1, ATTEMPTS + 1):
+        pace = "2ms" if scenario["name"] in LONG_OPERATIONS else "500us"
+        target = context.own(Target(binary, scenario["name"], pace=pace))
+        mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+        target.release()
+        found = None
+        end = time.monotonic() + 20
+        while found is None and mapwatch.wait_hazard(end - time.monotonic(), lambda h: h["accesses"][1]["stack"]):
+            over = not mapwatch.running() or time.monotonic() > end
+            found = check.all_hazards(mapwatch.kind("hazard"), scenario, target.pid, version)
+            if over:
+                break
+            if found is None:
+                time.sleep(0.02)
+        summary = mapwatch.stop()
+        found = found or check.all_hazards(mapwatch.kind("hazard"), scenario, target.pid, version)
+        expect(summary["lost"] == 0, f"{summary['lost']} events lost")
+        expect(summary["hazards"] >= len({h["id"] for h in mapwatch.kind("hazard")}), "summary counts too few hazards")
+        fatal = target.fatal()
+        target.close()
+        if found:
+            return
+        say(f"  {scenario['name']}, attempt {attempt}: no hazard with both sides named "
+            f"({summary['hazards']} hazards, {summary['hits']} hits, {summary['dwells']} dwells; {fatal or 'no crash'})")
+    expect(False, f"{scenario['name']}: not warned of, with both sides named, in {ATTEMPTS} runs")
+
+
+def twin(context, binary, scenario, seconds):
+    target = context.own(Target(binary, scenario["name"], pace="0"))
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+    target.release()
+    time.sleep(seconds)
+    mapwatch.stop()
+    check.silent(mapwatch)
+    target.finish()
+
+
+def cell(version, mode, number, scenarios_in_quick):
+    def run(context):
+        binary = fixtures.build(version, mode)
+        known = fixtures.scenarios(binary)
+        names = sorted(name for name, s in known.items() if s["racy"] and not s.get("trap"))
+        if not context.full:
+            # The scenarios take turns over the cells, so that a quick run has each of them somewhere.
+            names = [names[(number * scenarios_in_quick + n) % len(names)] for n in range(scenarios_in_quick)]
+        for name in names:
+            racy(context, binary, version, known[name])
+            twin(context, binary, known[known[name]["twin"]], seconds=5 if context.full else 2)
+    return run
+
+
+def register_cells():
+    number = 0
+    for mode in ("plain", "pie-stripped", "stripped", "pie", "cgo", "noopt"):
+        for version in fixtures.VERSIONS:
+            quick = mode in ("plain", "pie-stripped") or version in FULL_MODES
+            case(f"matrix/{version}/{mode}", quick=quick, builds=[(version, mode)])(cell(version, mode, number, 2))
+            number += quick
+
+
+register_cells()
