@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "app/ls.h"
 #include "app/replay.h"
 #include "app/run.h"
 #include "app/watch.h"
@@ -21,6 +22,8 @@ int dispatch(const cli::Options& options) {
       return app::run_watch(options);
     case cli::Command::kReplay:
       return app::run_replay(options);
+    case cli::Command::kLs:
+      return app::run_ls(options);
     default:
       return 2;  // parse() lets no other command through
   }

@@ -71,6 +71,10 @@ Result<UniqueFd> make_locked_file(const std::string& path, const std::string& co
   return fd;
 }
 
+std::string lock_path(const std::string& run_dir, int pid, std::uint64_t start_time) {
+  return run_dir + "/" + std::to_string(pid) + "-" + std::to_string(start_time) + ".lock";
+}
+
 /// Removes a name at scope end; of a hard link the other name stays.
 struct Unlinker {
   const std::string& path;
@@ -86,7 +90,7 @@ Result<TargetLock> TargetLock::acquire(const std::string& run_dir, int pid, std:
   if (error) {
     return fail_errno("cannot create the run directory " + run_dir, error.value());
   }
-  const std::string path = run_dir + "/" + std::to_string(pid) + "-" + std::to_string(start_time) + ".lock";
+  const std::string path = lock_path(run_dir, pid, start_time);
   // Named by process and by object, so that two threads of one process do not meet either.
   static std::atomic<unsigned> serial = 0;
   const std::string draft = path + "." + std::to_string(::getpid()) + "." + std::to_string(serial++);
@@ -129,6 +133,17 @@ Result<TargetLock> TargetLock::acquire(const std::string& run_dir, int pid, std:
   }
   return fail(ErrorKind::kFailed, "process " + std::to_string(pid) + " is watched already, by " + holder.text,
               "stop that mapwatch first; only one may watch a process");
+}
+
+std::optional<std::string> TargetLock::holder(const std::string& run_dir, int pid, std::uint64_t start_time) {
+  const std::string path = lock_path(run_dir, pid, start_time);
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  // A shared lock is had for a moment where the holder is dead; acquire() tries again when it meets that.
+  if (!file || ::flock(file.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
+    return std::nullopt;
+  }
+  const auto text = proc::read_file("/proc/self/fd/" + std::to_string(file.get()), kMaxContent);
+  return parse_holder(text ? *text : std::string()).text;
 }
 
 TargetLock& TargetLock::operator=(TargetLock&& other) noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -17,6 +18,10 @@ class TargetLock {
   /// naming the holder's PID and command when the target is locked, kPermission.
   static Result<TargetLock> acquire(const std::string& run_dir, int pid, std::uint64_t start_time,
                                     const std::string& command);
+
+  /// "pid 4300 (mapwatch watch -p 4211)" when a live mapwatch holds the lock; nullopt when none does or nobody can
+  /// tell.
+  static std::optional<std::string> holder(const std::string& run_dir, int pid, std::uint64_t start_time);
 
   TargetLock(TargetLock&& other) noexcept = default;
   TargetLock& operator=(TargetLock&& other) noexcept;

@@ -230,6 +230,7 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_text(o.record, t); }},
     // How to watch.
     {"dwell", 0, kValue, kEvery, kLive, "auto|DUR", "the longest that a goroutine is held to see an overlap", "auto", false, set_dwell},
+    {"budget", 0, kValue, kEvery, kLive, "PERCENT", "share of a target's time that its goroutines may be held", "1%", false, set_budget},
     {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
      [](O o, T t) { return choose(o.attach, t, kModes); }},
     {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},
@@ -238,7 +239,6 @@ constexpr FlagSpec kFlags[] = {
     {"run-dir", 0, kValue, kEvery, kLive | kDoctor, "DIR", "where the lock of a watched process is", "/run/mapwatch", false,
      [](O o, T t) { return set_directory(o.run_dir, t); }},
     // Known, checked and kept for what comes later.
-    {"budget", 0, kValue, kEvery, 0, "1%", "", "1%", true, set_budget},
     {"sample", 0, kValue, kEvery, 0, "auto|full|1/N", "", "auto", true, set_sample},
     {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},
     {"on-crash", 0, kValue, kEvery, 0, "report|core|none", "", "report", true,
