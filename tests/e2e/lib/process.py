@@ -133,7 +133,7 @@ class Mapwatch(Process):
 
     def attached(self, *pids, seconds=15):
         for pid in pids:
-            if not self.err.wait(rf"attached to {pid}\b", seconds):
+            if not self.err.wait(rf"attached to PID {pid}\b", seconds):
                 state = "is silent" if self.running() else f"ended with {self.child.poll()}"
                 raise Failed(f"mapwatch did not attach to {pid}: it {state}; stderr: {self.err.text()[-800:]}")
         return self
