@@ -97,6 +97,11 @@ $(B)/tests/elfdump: $(B)/tests/tools/elfdump.o $(B)/libmapwatch.a
 	$(call msg,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# What attach::plan_probes plans for a file, as text.
+$(B)/tests/plandump: $(B)/tests/tools/plandump.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 # The detector's BPF headers, compiled for this machine with sanitizers: no kernel, no root.
 $(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) include/mapwatch/abi.h
 	$(call msg,CLANG++,$@)

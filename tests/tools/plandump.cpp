@@ -1,4 +1,4 @@
-// Prints the probes that attach::plan_probes plans for a file, one a line, for tests/unit/attach/plan_oracle.py:
+// Prints the probes that attach::plan_probes plans for a file, one a line, to compare with other readers:
 //   probe OP CLASS ARG FUNCTION +OFFSET FILE_OFFSET INSTRUCTION BYTES emulated|stepped
 //   omit FUNCTION: REASON
 #include <cstdio>
