@@ -36,9 +36,9 @@ struct Listing {
 };
 
 struct ListOptions {
-  std::optional<uid_t> only_user;         ///< nullopt: every user's
-  std::string run_dir = "/run/mapwatch";  ///< where a mapwatch that watches already says so
-  int self = 0;                           ///< this process' id, left out
+  std::optional<uid_t> only_user = std::nullopt;  ///< nullopt: every user's
+  std::string run_dir = "/run/mapwatch";          ///< where a mapwatch that watches already says so
+  int self = 0;                                   ///< this process' id, left out
 };
 
 /// Reads every process once; those that exit meanwhile, kernel threads and programs that are not Go are left out. Each

@@ -47,10 +47,10 @@ TEST(Ls, TableFitsItsContents) {
   one_cpu.go = "unverified go1.99";
   one_cpu.reason = "mark only: it can use one CPU";
   EXPECT_EQ(listing_text({legacy(), orders(), one_cpu}),
-            " PID  GO                 BUILD             EXE                 WATCHABLE\n"
-            "   7  go1.16.15          -                 /srv/\\x1b[2Jold     no: Go 1.16 is older than 1.17\n"
-            "4211  go1.26.8           stripped,PIE,cgo  /srv/app/orders     yes\n"
-            "4211  unverified go1.99  plain             /srv/app/orders     yes, mark only: it can use one CPU\n");
+            " PID  GO                 BUILD             EXE              WATCHABLE\n"
+            "   7  go1.16.15          -                 /srv/\\x1b[2Jold  no: Go 1.16 is older than 1.17\n"
+            "4211  go1.26.8           stripped,PIE,cgo  /srv/app/orders  yes\n"
+            "4211  unverified go1.99  plain             /srv/app/orders  yes, mark only: it can use one CPU\n");
   EXPECT_EQ(listing_text({}), "no Go processes\n");
 }
 
