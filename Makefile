@@ -142,7 +142,7 @@ $(B)/fuzz/%: tests/fuzz/%.cpp $(USER_SRC) | $(SKEL)
 	$(call msg,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Iinclude -Iuser \
-		$(PKG_CFLAGS) -o $@ $< $(shell find user/base user/elf user/arch user/ingest -name '*.cpp') -ldw -lelf -lfmt -lZydis
+		$(PKG_CFLAGS) -o $@ $< $(shell find user/base user/elf user/arch user/ingest -name '*.cpp') $(PKG_LIBS)
 
 FUZZ_SECONDS ?= 30
 fuzz: $(patsubst tests/fuzz/%.cpp,$(B)/fuzz/%,$(FUZZ_SRC)) ## each fuzz entry for FUZZ_SECONDS
