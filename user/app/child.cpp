@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <cstdlib>
 
 #include "base/unique_fd.h"
 
@@ -15,7 +17,31 @@ namespace mapwatch::app {
 
 namespace {
 
-[[noreturn]] void become(const std::vector<std::string>& command, int go, int tell) {
+/// Where execvp(3) would find `name`. Not execvp itself: it hands a file that is no program to /bin/sh (ENOEXEC), which
+/// then fails in its own words.
+std::string find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) {
+    return name;
+  }
+  const char* variable = ::getenv("PATH");
+  const std::string path = variable != nullptr ? variable : "/usr/bin:/bin";
+  std::string found;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const std::string directory = end > begin ? path.substr(begin, end - begin) : ".";
+    const std::string candidate = directory + "/" + name;
+    if (::access(candidate.c_str(), X_OK) == 0) {
+      return candidate;
+    }
+    if (found.empty() && ::access(candidate.c_str(), F_OK) == 0) {
+      found = candidate;  // there, but not executable: 126 rather than 127, unless a later one is
+    }
+    begin = end + 1;
+  }
+  return found.empty() ? name : found;
+}
+
+[[noreturn]] void become(const std::string& program, const std::vector<std::string>& command, int go, int tell) {
   char byte = 0;
   while (::read(go, &byte, 1) < 0 && errno == EINTR) {
   }
@@ -28,7 +54,7 @@ namespace {
     argv.push_back(const_cast<char*>(word.c_str()));
   }
   argv.push_back(nullptr);
-  ::execvp(argv[0], argv.data());
+  ::execv(program.c_str(), argv.data());
   const int error = errno;
   // When the pipe fails too the parent sees it close without an exec: the same outcome, with less to say.
   [[maybe_unused]] const ssize_t written = ::write(tell, &error, sizeof(error));
@@ -51,6 +77,7 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
   }
   UniqueFd tell_read(tell[0]);
   UniqueFd tell_write(tell[1]);
+  const std::string program = find_program(command[0]);
   const pid_t pid = ::fork();
   if (pid < 0) {
     return fail_errno("fork");
@@ -58,7 +85,7 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
   if (pid == 0) {
     // Without its own end the child sees the pipe close when mapwatch dies, and goes on unwatched.
     go_write.reset();
-    become(command, go_read.get(), tell_write.get());
+    become(program, command, go_read.get(), tell_write.get());
   }
   tell_write.reset();
   long options = PTRACE_O_TRACEEXEC;

@@ -14,8 +14,8 @@ namespace mapwatch::app {
 
 class Child {
  public:
-  /// The process that execvp(3) of `command` made, not yet run. Errors: kFailed (126: not executable, 127: not found,
-  /// in `status`); other failures leave status 125.
+  /// The process that exec of `command` (found on PATH as by execvp(3)) made, not yet run. Errors: kFailed (126: not
+  /// executable, 127: not found, in `status`); other failures leave status 125.
   static Result<Child> start(const std::vector<std::string>& command, bool follow, int& status);
 
   pid_t pid() const { return pid_; }
