@@ -32,7 +32,7 @@ CC := gcc
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
 OPT ?= -O2
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -g)
-PKGS := libbpf libelf libdw spdlog fmt
+PKGS := libbpf libelf libdw zlib spdlog fmt
 # -isystem: warnings of other people's headers are not ours to mend.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis

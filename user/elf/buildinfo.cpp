@@ -191,6 +191,7 @@ std::optional<GoVersion> parse_version(std::string_view text) {
   if (minor.ec != std::errc() || version.minor < 0) {
     return std::nullopt;
   }
+  version.development = text.starts_with("devel") || (minor.ptr != end && *minor.ptr == '-');
   if (minor.ptr != end && *minor.ptr == '.') {
     const auto patch = std::from_chars(minor.ptr + 1, end, version.patch);
     if (patch.ec != std::errc() || version.patch < 0) {

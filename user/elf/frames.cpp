@@ -1,5 +1,6 @@
 #include "elf/frames.h"
 
+#include <algorithm>
 #include <optional>
 
 namespace mapwatch::elf {
@@ -111,11 +112,14 @@ std::vector<SourceFrame> expand_frames(const Image& image, const PclnTable& tabl
   std::uint64_t distance = address - function.entry;
   std::string file = expander.file_at(distance);
   int line = expander.line_at(distance);
+  std::vector<std::uint64_t> seen;
   while (frames.size() < kMaxInlineDepth) {
     const auto call = expander.call_at(distance);
-    if (!call) {
+    // In package initialisers the compiler may name the inlined code itself as its caller.
+    if (!call || std::ranges::find(seen, call->parent_distance) != seen.end()) {
       break;
     }
+    seen.push_back(call->parent_distance);
     frames.push_back({printed_name(call->name), std::move(file), line, true, function.entry});
     distance = call->parent_distance;
     file = call->file ? expander.file(*call->file) : expander.file_at(distance);

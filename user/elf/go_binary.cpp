@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "elf/buildinfo.h"
+#include "elf/dwarf.h"
 #include "elf/frames.h"
 #include "elf/image.h"
 #include "elf/moduledata.h"
@@ -149,7 +150,11 @@ Result<GoBinary> GoBinary::parse(Bytes file) {
   traits.cgo = has("crosscall2");  // runtime/cgo/asm_amd64.s
   traits.dwarf = image.section(".debug_info") != nullptr || image.section(".zdebug_info") != nullptr;
   traits.race = has_setting(info, "-race", "true") || has("runtime.racefuncenter");  // runtime/race_amd64.s
-  const Offsets offsets = table_offsets(info.version.minor, kind).offsets;
+  Offsets table = table_offsets(info.version.minor, kind).offsets;
+  if (info.version.development) {
+    table.source = OffsetSource::kUnverified;
+  }
+  const Offsets offsets = dwarf_offsets(image, kind, table).value_or(table);
   std::string build_id = read_build_id(image);
   return GoBinary(std::make_unique<Impl>(Impl{std::move(image), std::move(info), traits, kind, offsets,
                                               std::move(build_id), std::move(tables.pcln), tables.module,
@@ -160,7 +165,9 @@ const GoVersion& GoBinary::version() const { return impl_->info.version; }
 const BuildTraits& GoBinary::traits() const { return impl_->traits; }
 MapKind GoBinary::map_kind() const { return impl_->map_kind; }
 const Offsets& GoBinary::offsets() const { return impl_->offsets; }
-bool GoBinary::unverified() const { return impl_->info.version.minor > newest_known_minor(); }
+bool GoBinary::unverified() const {
+  return impl_->info.version.minor > newest_known_minor() || impl_->info.version.development;
+}
 const std::string& GoBinary::build_id() const { return impl_->build_id; }
 const std::string& GoBinary::main_path() const { return impl_->info.path; }
 std::span<const Function> GoBinary::functions() const { return impl_->functions; }

@@ -20,6 +20,7 @@ struct GoVersion {
   int minor = 0;  ///< 22 of go1.22.12
   int patch = 0;  ///< 12 of go1.22.12; 0 when absent (rc, devel)
   std::string text;
+  bool development = false;  ///< between releases ("devel go1.28-8e63aa6", "go1.25-20250209"): layouts may differ
 };
 
 enum class MapKind {
@@ -31,7 +32,7 @@ enum class MapKind {
 enum class OffsetSource {
   kDwarf,
   kTable,       ///< go_offsets.json, entry of this minor version
-  kUnverified,  ///< newer than the table: its newest entry; shown as "unverified go1.NN"
+  kUnverified,  ///< newer than the table, or a development version: the nearest entry; shown as "unverified go1.NN"
 };
 
 /// Byte offsets of runtime structs that the detector and the reports need.
@@ -88,7 +89,7 @@ class GoBinary {
   const BuildTraits& traits() const;
   MapKind map_kind() const;
   const Offsets& offsets() const;
-  /// True when version() is newer than the newest table entry.
+  /// True when version() is newer than the newest table entry, or between releases.
   bool unverified() const;
   /// GNU build id as hex, else the Go build id, else empty.
   const std::string& build_id() const;
