@@ -3,6 +3,7 @@
 
 #include <csignal>
 
+#include "app/doctor.h"
 #include "app/ls.h"
 #include "app/replay.h"
 #include "app/run.h"
@@ -14,20 +15,14 @@
 namespace mapwatch {
 namespace {
 
-int dispatch(const cli::Options& options) {
-  switch (options.command) {
-    case cli::Command::kRun:
-      return app::run_run(options);
-    case cli::Command::kWatch:
-      return app::run_watch(options);
-    case cli::Command::kReplay:
-      return app::run_replay(options);
-    case cli::Command::kLs:
-      return app::run_ls(options);
-    default:
-      return 2;  // parse() lets no other command through
-  }
-}
+constexpr struct {
+  cli::Command command;
+  int (*run)(const cli::Options&);
+} kCommands[] = {{cli::Command::kRun, app::run_run},
+                 {cli::Command::kWatch, app::run_watch},
+                 {cli::Command::kLs, app::run_ls},
+                 {cli::Command::kDoctor, app::run_doctor},
+                 {cli::Command::kReplay, app::run_replay}};
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));
@@ -39,7 +34,12 @@ Result<int> run(const std::vector<std::string>& args, const std::vector<std::str
   for (const std::string& warning : parsed.warnings) {
     log::warn("{}", warning);
   }
-  return dispatch(parsed.options);
+  for (const auto& [command, run_command] : kCommands) {
+    if (command == parsed.options.command) {
+      return run_command(parsed.options);
+    }
+  }
+  return fail(ErrorKind::kUsage, "no such command");
 }
 
 }  // namespace

@@ -10,18 +10,9 @@
 #include <memory>
 #include <thread>
 
+#include "attach/own_text.h"
 #include "base/clock.h"
-#include "base/proc.h"
 #include "self_test.skel.h"
-
-// A page of its own is not needed, a body the compiler keeps is: the probe sits on its first nop.
-extern "C" __attribute__((noinline, used)) void mw_self_test_site() {
-  asm volatile(
-      ".globl mw_self_test_probe\n"
-      "mw_self_test_probe: nop\n"
-      "nop\n");
-}
-extern "C" char mw_self_test_probe[];
 
 namespace mapwatch::attach {
 
@@ -34,17 +25,6 @@ struct LinkDeleter {
   void operator()(bpf_link* link) const { bpf_link__destroy(link); }
 };
 
-Result<unsigned long> own_file_offset() {
-  const auto address = reinterpret_cast<std::uintptr_t>(&mw_self_test_probe[0]);
-  const auto maps = TRY(proc::ProcFs().maps(static_cast<int>(::getpid())));
-  for (const proc::MapEntry& entry : maps) {
-    if (entry.executable && entry.start <= address && address < entry.end) {
-      return address - entry.start + entry.offset;
-    }
-  }
-  return fail(ErrorKind::kFailed, "self-test: mapwatch's own text is not in /proc/self/maps");
-}
-
 /// The median of some batches: a batch that the scheduler interrupted does not count.
 double measure() {
   constexpr int kBatches = 9;
@@ -54,7 +34,7 @@ double measure() {
   for (double& ns : each) {
     const std::uint64_t begin = clock.monotonic_ns();
     for (int i = 0; i < kCalls; ++i) {
-      mw_self_test_site();
+      run_self_test_site();
     }
     ns = static_cast<double>(clock.monotonic_ns() - begin) / kCalls;
   }
@@ -65,6 +45,7 @@ double measure() {
 }  // namespace
 
 Result<SelfTest> self_test() {
+  libbpf_set_print(nullptr);  // a refusal is an answer here, told in the Result
   std::unique_ptr<self_test_bpf, SkeletonDeleter> skeleton(self_test_bpf__open());
   if (!skeleton) {
     return fail_errno("self-test: cannot open the BPF object");
@@ -72,7 +53,7 @@ Result<SelfTest> self_test() {
   if (const int error = self_test_bpf__load(skeleton.get()); error != 0) {
     return fail_errno("self-test: cannot load a BPF program", -error, "run as root, or with CAP_BPF and CAP_PERFMON");
   }
-  unsigned long offset = TRY(own_file_offset());
+  unsigned long offset = TRY(self_test_file_offset());
   LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = &offset, .cnt = 1);
   SelfTest result;
   std::unique_ptr<bpf_link, LinkDeleter> link(bpf_program__attach_uprobe_multi(
@@ -82,8 +63,8 @@ Result<SelfTest> self_test() {
     return result;
   }
   result.uprobe_multi = true;
-  mw_self_test_site();
-  std::thread(mw_self_test_site).join();
+  run_self_test_site();
+  std::thread(run_self_test_site).join();
   result.pid_filter = skeleton->bss->mw_self_hits == 2;
   if (skeleton->bss->mw_self_hits == 0) {
     result.uprobe_multi = false;
