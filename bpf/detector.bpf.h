@@ -84,10 +84,10 @@ static MW_NOINLINE int mw_marked(struct pt_regs* ctx, struct mw_hit* hit) {
   mw_u64 writer = MW_LOAD(slot->lastw_g);
   mw_u64 pc = MW_LOAD(slot->lastw_pc);
   if (MW_LOAD(slot->last_map) == hit->map && MW_LOAD(slot->last_tgid) == hit->tgid && writer && writer != hit->g &&
-      pc >> 48 == (mw_mix(writer) & 0xffff)) {
+      MW_LASTW_TAG(pc) == (mw_mix(writer) & 0x1fff)) {
     side.other_g = writer;
     side.other_pc = pc & MW_ADDR_MASK;
-    side.other_op = MW_OP_WRITE;
+    side.other_op = MW_LASTW_OP(pc);
   }
   mw_emit_access(ctx, hit, &side);
   if (hit->policy->flags & MW_POLICY_MARK_ONLY) {
@@ -213,12 +213,21 @@ static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_
   MW_STORE(slot->last_g, MW_LAST(hit->g, same ? warmth - 1 : MW_WARMTH, site));
   if (writes) {
     MW_STORE(slot->lastw_g, hit->g);
-    MW_STORE(slot->lastw_pc, (pc & MW_ADDR_MASK) | mw_mix(hit->g) << 48);
+    MW_STORE(slot->lastw_pc, MW_LASTW(pc, hit->op, mw_mix(hit->g)));
   }
   if (!writes && (writer == 0 || (writer == hit->g && same))) {
     return 0; /* nobody else is known to write it */
   }
   return (mw_mix(pc) ^ ((mw_u64)MW_LAST_SITE(last) << 56) ^ hit->tgid) | 1;
+}
+
+/* Nobody else has begun an operation on this map since this goroutine's last one: whoever had would be remembered in
+ * its place. So its mark need not be read, which is the dearest step of a hit (100 ns against 50 ns for all the
+ * others). */
+static __always_inline int mw_alone(struct mw_slot* slot, const struct mw_hit* hit) {
+  mw_u64 last = MW_LOAD(slot->last_g);
+  return MW_LAST_G(last) == (hit->g & MW_ADDR_MASK) && MW_LAST_WARMTH(last) == 0 &&
+         MW_LOAD(slot->last_map) == hit->map && MW_LOAD(slot->last_tgid) == hit->tgid;
 }
 
 static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
@@ -261,7 +270,7 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     return 0;
   }
   mw_u32 unreadable = 0;
-  if (mw_mark_set(hit.map + hit.layout->mark, hit.layout->mark_mask, &unreadable)) {
+  if (!mw_alone(slot, &hit) && mw_mark_set(hit.map + hit.layout->mark, hit.layout->mark_mask, &unreadable)) {
     mw_marked(ctx, &hit);
     mw_remember(slot, &hit, ctx);
     return 0;

@@ -74,11 +74,29 @@ struct {
   __type(value, mw_u64);
 } mw_site_hits SEC(".maps");
 
+/* The policies again, direct-mapped: an array look-up is inlined, a hash look-up costs 50 ns more. Two processes of one
+ * index: the later one has the place, the other one is found in the hash. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_MAX_TARGETS);
+  __type(key, mw_u32);
+  __type(value, struct mw_policy);
+} mw_near_policies SEC(".maps");
+
 static __always_inline struct mw_policy* mw_policy_of(mw_u32 tgid) {
-  return (struct mw_policy*)bpf_map_lookup_elem(&mw_policies, &tgid);
+  mw_u32 index = tgid % MW_MAX_TARGETS;
+  struct mw_policy* near = (struct mw_policy*)bpf_map_lookup_elem(&mw_near_policies, &index);
+  return near && near->tgid == tgid ? near : (struct mw_policy*)bpf_map_lookup_elem(&mw_policies, &tgid);
 }
 
-static __always_inline void mw_policy_drop(mw_u32 tgid) { bpf_map_delete_elem(&mw_policies, &tgid); }
+static __always_inline void mw_policy_drop(mw_u32 tgid) {
+  mw_u32 index = tgid % MW_MAX_TARGETS;
+  struct mw_policy* near = (struct mw_policy*)bpf_map_lookup_elem(&mw_near_policies, &index);
+  if (near && near->tgid == tgid) {
+    near->tgid = 0;
+  }
+  bpf_map_delete_elem(&mw_policies, &tgid);
+}
 
 static __always_inline struct mw_bucket* mw_bucket_of(mw_u32 tgid) {
   return (struct mw_bucket*)bpf_map_lookup_elem(&mw_buckets, &tgid);

@@ -31,9 +31,15 @@ struct mw_slot {
   mw_u64 last_map;
   mw_u64 last_g;   /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
   mw_u64 lastw_g;  /* the last writer: g */
-  mw_u64 lastw_pc; /* its caller's PC 48 | tag of lastw_g 16: the two words are written one after the other */
+  mw_u64 lastw_pc; /* MW_LASTW: its caller's PC, what it did and a tag of lastw_g: the two words are written one after
+                      the other */
 };
 MW_ASSERT_SIZE(struct mw_slot, 64);
+
+/* PC 48 | op 3 | tag 13, lowest first. */
+#define MW_LASTW(pc, op, tag) (((mw_u64)(pc)&MW_ADDR_MASK) | ((mw_u64)((op)&7) << 48) | ((mw_u64)((tag)&0x1fff) << 51))
+#define MW_LASTW_OP(w) ((mw_u32)(((w) >> 48) & 7))
+#define MW_LASTW_TAG(w) ((mw_u32)((w) >> 51))
 
 #define MW_LAST_G(w) ((w)&MW_ADDR_MASK)
 #define MW_LAST_WARMTH(w) ((mw_u32)(((w) >> 48) & 0xff))

@@ -98,7 +98,7 @@ struct mw_policy {
   mw_u32 per_second;    /* operations of one map that may be held per second, at least */
   mw_u32 one_in;        /* and 1 in this many hits of a map */
   mw_u32 share_ppm;     /* held time per process, parts per million of wall time: the bucket's rate */
-  mw_u32 pad;
+  mw_u32 tgid;          /* whose it is; filled by Kernel::set_policy */
   mw_u64 burst_ns;      /* the bucket's size */
 };
 MW_ASSERT_SIZE(struct mw_policy, 40);

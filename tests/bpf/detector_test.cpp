@@ -236,7 +236,7 @@ TEST_F(DetectorTest, GenerationWraps) {
 TEST_F(DetectorTest, MarkSetIsReportedAndHeldUntilItClears) {
   GoMap& map = machine_.new_map();
   share(map);
-  machine_.hit(kA, MW_OP_WRITE, map);  // the last recorded writer
+  machine_.hit(kA, MW_OP_DELETE, map);  // the last recorded writer
   map.set_mark(true);
   int turns = 0;
   machine_.hook = [&](const std::string& at) {
@@ -250,9 +250,22 @@ TEST_F(DetectorTest, MarkSetIsReportedAndHeldUntilItClears) {
   EXPECT_EQ(event.evidence, MW_EVIDENCE_MARK);
   EXPECT_EQ(event.other_g, kA.g);
   EXPECT_EQ(event.other_pc, kA.caller_pc);
+  EXPECT_EQ(event.other_op, MW_OP_DELETE);
   EXPECT_TRUE(event.flags & MW_ACCESS_OTHER_KNOWN);
   EXPECT_EQ(turns, 10);
   EXPECT_EQ(machine_.counters.holds, 1u);
+}
+
+// The mark of a map that only one goroutine uses is not read; a second goroutine's is, from its first operation on.
+TEST_F(DetectorTest, MarkIsReadAsSoonAsAnotherGoroutineCame) {
+  GoMap& map = machine_.new_map();
+  machine_.hit(kA, MW_OP_WRITE, map);
+  machine_.hit(kA, MW_OP_WRITE, map);
+  machine_.hit(kB, MW_OP_WRITE, map);  // and B is inside its write now
+  map.set_mark(true);
+  machine_.hit(kA, MW_OP_WRITE, map);
+  ASSERT_EQ(overlaps(), 1u);
+  EXPECT_EQ(machine_.events[0].g, kA.g);
 }
 
 TEST_F(DetectorTest, HoldEndsWhenTheMarkNeverClears) {

@@ -187,10 +187,13 @@ Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
     std::uint64_t words[4];
   };
   const Bucket bucket = {};
-  if (bpf_map__update_elem(impl_->skeleton->maps.mw_buckets, &tgid, sizeof(tgid), &bucket, sizeof(bucket), BPF_ANY) !=
-          0 ||
-      bpf_map__update_elem(impl_->skeleton->maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_ANY) !=
-          0) {
+  mw_policy own = policy;
+  own.tgid = tgid;
+  const std::uint32_t near = tgid % MW_MAX_TARGETS;
+  const auto& maps = impl_->skeleton->maps;
+  if (bpf_map__update_elem(maps.mw_buckets, &tgid, sizeof(tgid), &bucket, sizeof(bucket), BPF_ANY) != 0 ||
+      bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &own, sizeof(own), BPF_ANY) != 0 ||
+      bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &own, sizeof(own), BPF_ANY) != 0) {
     return fail_errno(fmt::format("cannot watch process {}: policy table", tgid), errno,
                       fmt::format("at most {} processes can be watched at once", MW_MAX_TARGETS));
   }
@@ -198,9 +201,17 @@ Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
 }
 
 void Kernel::drop_policy(std::uint32_t tgid) {
+  const std::uint32_t near = tgid % MW_MAX_TARGETS;
+  const auto& maps = impl_->skeleton->maps;
+  mw_policy holder = {};
+  if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
+      holder.tgid == tgid) {
+    const mw_policy none = {};
+    bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &none, sizeof(none), BPF_ANY);
+  }
   // Already gone after an exec: the kernel side drops it first.
-  bpf_map__delete_elem(impl_->skeleton->maps.mw_policies, &tgid, sizeof(tgid), 0);
-  bpf_map__delete_elem(impl_->skeleton->maps.mw_buckets, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(maps.mw_policies, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(maps.mw_buckets, &tgid, sizeof(tgid), 0);
 }
 
 int Kernel::ring_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_ring); }

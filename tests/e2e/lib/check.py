@@ -67,7 +67,9 @@ def hazard(finding, scenario, target_pid, version):
     expect(process["go"].split()[0] == "go" + version.split("-")[0], f"go {process['go']}, not {version}")
     expect(finding["map"]["addr"].startswith("0x"), f"map address {finding['map']['addr']}")
     if finding["map"]["type"] or one["op"] != "iterate":
-        expect(finding["map"]["type"] == scenario["map_type"],
+        # Go 1.18 and 1.19 pass generic code a shape's type, and nothing at the call tells the instance.
+        shaped = version.startswith(("1.18.", "1.19.")) and "go.shape." in (finding["map"]["type"] or "")
+        expect(shaped or finding["map"]["type"] == scenario["map_type"],
                f"map type '{finding['map']['type']}', not '{scenario['map_type']}'")
     if one["goid"] and two["goid"]:
         expect(one["goid"] != two["goid"], f"both sides are goroutine {one['goid']}")
