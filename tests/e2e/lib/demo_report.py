@@ -34,7 +34,9 @@ def main(findings, stderr):
         print("  " + "".join(c if c.isprintable() or c == "\t" else "?" for c in line))
     print("\n################ how long before")
     if crash and crash["lead_ns"] is not None:
-        print(f"  the first warning had left mapwatch {crash['lead_ns'] / 1e9:.3f} s before: {crash['reason']}")
+        ns = crash["lead_ns"]
+        lead = f"{ns / 1e9:.2f} s" if ns >= 1e9 else f"{ns / 1e6:.2f} ms"
+        print(f"  the first warning had left mapwatch {lead} before: {crash['reason']}")
     elif crash:
         print(f"  no warning had left mapwatch before: {crash['reason']}")
 
