@@ -172,7 +172,7 @@ Result<void> check(const Options& options) {
       if (options.pids.empty() && options.names.empty() && options.exe_globs.empty() && options.cgroup.empty() &&
           !options.all) {
         return usage("watch: nothing to watch",
-                     "say which processes: -p PID, -n NAME, -x EXE_GLOB, --cgroup PATH or -a; "
+                     "say which processes: -p PID, -n NAME, -x EXE_GLOB or --cgroup PATH; "
                      "mapwatch ls lists Go processes");
       }
       break;

@@ -156,6 +156,8 @@ TEST(Watch, TakesItsFlags) {
                                 "5",
                                 "--exit-code",
                                 "0",
+                                "--budget",
+                                "0.5%",
                                 "--dwell",
                                 "50us",
                                 "--attach",
