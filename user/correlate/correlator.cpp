@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t kMaxProcesses = 2 * MW_MAX_TARGETS;
 constexpr std::size_t kMaxMaps = 4096;
 constexpr std::size_t kMaxIdsPerProcess = 64;
+// A goroutine held at a hazard goes on after 200 us and then meets Go's own check, in the same operation.
+constexpr std::uint64_t kSameCallNs = 1'000'000;
 }  // namespace
 
 class Correlator::Impl {
@@ -108,6 +110,7 @@ class Correlator::Impl {
     bool crashed = false;
     std::optional<std::uint64_t> first_hazard_ns;
     std::vector<std::string> hazard_ids;
+    RecentAccesses recent;
   };
 
   Process& process_of(std::uint32_t tgid) {
@@ -156,6 +159,8 @@ class Correlator::Impl {
       ids.push_back(hazard.id);
     }
     history_.add(hazard);
+    process.recent.add(hazard.accesses[1], hazard.map);
+    process.recent.add(hazard.accesses[0], hazard.map);
     return hazard;
   }
 
@@ -179,6 +184,15 @@ class Correlator::Impl {
     crash.access.stack_cut = ((event.flags >> 8) & MW_ACCESS_STACK_CUT) != 0;
     crash.first_hazard_ns = process.first_hazard_ns;
     crash.hazard_ids = process.hazard_ids;
+    const std::vector<const AccessEvent*> waiting = pairing_.waiting(crash.tgid);
+    if (crash.map == 0) {
+      RecentAccesses recent = process.recent;
+      for (const AccessEvent* half : waiting) {
+        recent.add(observed(*half), half->map);
+      }
+      crash.map = recent.map_of(crash.access, kSameCallNs);
+      crash.map_by_hazard = crash.map != 0;
+    }
     if (crash.map == 0) {
       return crash;
     }
@@ -189,7 +203,10 @@ class Correlator::Impl {
       crash.first_map_hazard_ns = record->first_hazard_ns;
       writers = record->writers;
     }
-    for (const AccessEvent* half : pairing_.waiting(crash.tgid, crash.map)) {
+    for (const AccessEvent* half : waiting) {
+      if (half->map != crash.map) {
+        continue;
+      }
       crash.map_type = crash.map_type != 0 ? crash.map_type : half->type;
       crash.map_len = crash.map_len ? crash.map_len : half->len;
       remember_writer(writers, observed(*half));

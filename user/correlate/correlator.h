@@ -80,6 +80,9 @@ struct Crash {
   std::string reason;       ///< Go's string, control characters escaped
   std::string crash_class;  ///< write_write, read_write, iterate_write, clone_write, other
   std::uint64_t map = 0;    ///< 0 unknown
+  /// The crashing frame did not tell its map; `map` is that of this goroutine's hazard at the very same call, at most
+  /// a millisecond before.
+  bool map_by_hazard = false;
   std::uint64_t map_type = 0;
   std::optional<std::uint64_t> map_len;  ///< as the last hazard of this map told it
   Access access;                         ///< the crashing goroutine

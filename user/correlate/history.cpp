@@ -7,7 +7,15 @@
 namespace mapwatch::correlate {
 namespace {
 constexpr std::size_t kWritersKept = 4;
+constexpr std::size_t kRecentKept = 8;
+
+/// pc[0] is inside the map function in both, at different instructions; what called it must be the same.
+bool same_call(const std::vector<std::uint64_t>& access, const std::vector<std::uint64_t>& crash) {
+  return access.size() > 1 && crash.size() >= access.size() &&
+         std::equal(access.begin() + 1, access.end(), crash.end() - static_cast<std::ptrdiff_t>(access.size() - 1));
 }
+
+}  // namespace
 
 void remember_writer(std::vector<Access>& writers, const Access& access) {
   if (!mutates(access.op) || access.goid == 0) {
@@ -26,6 +34,28 @@ void remember_writer(std::vector<Access>& writers, const Access& access) {
   if (writers.size() > kWritersKept) {
     writers.pop_back();
   }
+}
+
+void RecentAccesses::add(const Access& access, std::uint64_t map) {
+  if (access.attribution != Attribution::kObserved) {
+    return;
+  }
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.access.g == access.g; });
+  entries_.insert(entries_.begin(), {access, map});
+  if (entries_.size() > kRecentKept) {
+    entries_.pop_back();
+  }
+}
+
+std::uint64_t RecentAccesses::map_of(const Access& crash, std::uint64_t within_ns) const {
+  for (const Entry& entry : entries_) {
+    const Access& access = entry.access;
+    if (access.g == crash.g && access.goid == crash.goid && access.time_ns <= crash.time_ns &&
+        crash.time_ns - access.time_ns <= within_ns && same_call(access.stack, crash.stack)) {
+      return entry.map;
+    }
+  }
+  return 0;
 }
 
 void MapHistory::add(const Hazard& hazard) {

@@ -45,6 +45,22 @@ class MapHistory {
   std::unordered_map<Key, std::list<MapRecord>::iterator, KeyHash> index_;
 };
 
+/// The last accesses of a process that were observed in hazards, to tell which map a crash is about.
+class RecentAccesses {
+ public:
+  void add(const Access& access, std::uint64_t map);
+  /// The map on which the goroutine `crash` was at the same call: its callers are the crashing stack's outermost
+  /// frames, and it was there at most `within_ns` before. 0 when there was none.
+  std::uint64_t map_of(const Access& crash, std::uint64_t within_ns) const;
+
+ private:
+  struct Entry {
+    Access access;
+    std::uint64_t map = 0;
+  };
+  std::vector<Entry> entries_;  ///< newest first
+};
+
 /// Puts `access` first among `writers` when it tells which goroutine wrote; one entry a goroutine, few in all.
 void remember_writer(std::vector<Access>& writers, const Access& access);
 

@@ -89,22 +89,17 @@ std::vector<AccessEvent> Pairing::take_process(std::uint32_t tgid) {
   return lone;
 }
 
-std::vector<const AccessEvent*> Pairing::waiting(std::uint32_t tgid, std::uint64_t map) const {
+std::vector<const AccessEvent*> Pairing::waiting(std::uint32_t tgid) const {
   std::vector<const AccessEvent*> halves;
-  const auto keep = [&](const AccessEvent& half) {
-    if (half.map == map) {
-      halves.push_back(&half);
-    }
-  };
   for (const auto& [key, group] : groups_) {
     if (key.tgid != tgid) {
       continue;
     }
     if (group.watcher) {
-      keep(*group.watcher);
+      halves.push_back(&*group.watcher);
     }
     for (const AccessEvent& visitor : group.visitors) {
-      keep(visitor);
+      halves.push_back(&visitor);
     }
   }
   return halves;

@@ -30,8 +30,8 @@ class Pairing {
   std::vector<ingest::AccessEvent> evict_over();
   std::vector<ingest::AccessEvent> take_process(std::uint32_t tgid);
 
-  /// Halves of `map` in `tgid` that still wait.
-  std::vector<const ingest::AccessEvent*> waiting(std::uint32_t tgid, std::uint64_t map) const;
+  /// Halves of `tgid` that still wait.
+  std::vector<const ingest::AccessEvent*> waiting(std::uint32_t tgid) const;
 
  private:
   struct Key {

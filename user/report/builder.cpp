@@ -132,6 +132,7 @@ CrashReport build_crash(const correlate::Crash& crash, symbolize::Symbolizer& sy
   report.hazard_ids = std::move(lead.ids);
   report.process = subject.info;
   report.map.addr = crash.map;
+  report.map_by_hazard = crash.map_by_hazard;
   report.map.type = crash.map_type == 0 ? "" : symbols.type_name(crash.tgid, crash.map_type);
   report.map.len = crash.map_len;
   AccessReport access = build_access(crash.access, crash.tgid, symbols);

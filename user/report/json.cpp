@@ -76,6 +76,7 @@ class JsonPrinter {
     json["op"] = op_word(crash.op);
     json["created_by"] = created_by(crash.created_by);
     json["hazards"] = crash.hazard_ids;
+    json["map_by_hazard"] = crash.map_by_hazard;
     return json;
   }
 

@@ -64,7 +64,8 @@ struct CrashReport {
   std::optional<std::uint64_t> map_lead_ns;  ///< the same, of hazards on this very map
   ProcessInfo process;
   MapInfo map;
-  mw_op op = MW_OP_NONE;  ///< what the crashing goroutine did to the map; NONE: not told by its stack
+  bool map_by_hazard = false;  ///< see correlate::Crash
+  mw_op op = MW_OP_NONE;       ///< what the crashing goroutine did to the map; NONE: not told by its stack
   std::uint64_t goid = 0;
   std::uint32_t tid = 0;
   std::vector<symbolize::Frame> stack;

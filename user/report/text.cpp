@@ -11,6 +11,7 @@ namespace mapwatch::report {
 namespace {
 
 constexpr std::string_view kRule = "==================\n";
+constexpr std::string_view kOneFrame = "  [one frame was recorded; the rest of the stack was not captured]\n";
 constexpr std::size_t kBuildIdShown = 16;
 
 class TextPrinter {
@@ -53,6 +54,9 @@ class TextPrinter {
       created(crash.other->goid, crash.other->created_by);
     }
     time(crash.wall_ns);
+    if (crash.map_by_hazard) {
+      line("Map", "told by this goroutine's hazard at the same call just before, not by the crashing frame");
+    }
     if (crash.op != MW_OP_NONE) {
       line("Warned", warned(crash));
     }
@@ -138,7 +142,7 @@ class TextPrinter {
     out_ += ":\n";
     stack(access.stack, access.stack_cut, missing(hazard.partner));
     if (access.attribution == correlate::Attribution::kLastWriter) {
-      out_ += "  [one frame was recorded; the rest of the stack was not captured]\n";
+      out_ += kOneFrame;
     }
   }
 
@@ -147,9 +151,13 @@ class TextPrinter {
       return;
     }
     if (crash.other) {
-      out_ += fmt::format("Overlapping {} by goroutine {}{}, as mapwatch saw it before:  <- what Go does not print\n",
-                          op_noun(crash.other->op), crash.other->goid, thread(crash.other->tid));
-      stack(crash.other->stack, crash.other->stack_cut, "[stack not captured]");
+      const AccessReport& other = *crash.other;
+      const bool recorded = other.attribution == correlate::Attribution::kLastWriter;
+      out_ += fmt::format("Overlapping {} by goroutine {}{}, {}:  <- what Go does not print\n", op_noun(other.op),
+                          other.goid, thread(other.tid),
+                          recorded ? "the last writer recorded before" : "as mapwatch saw it before");
+      stack(other.stack, other.stack_cut, "[stack not captured]");
+      out_ += recorded ? kOneFrame : "";
     } else {
       out_ += "Overlapping write by an unknown goroutine:\n  [mapwatch saw no writer of this map before]\n";
     }

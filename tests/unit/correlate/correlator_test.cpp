@@ -312,6 +312,32 @@ TEST(Correlator, CrashUsesHalvesThatStillWait) {
   EXPECT_EQ(late[0].partner, Partner::kCrashBetween);
 }
 
+TEST(Correlator, CrashThatDoesNotTellItsMapIsTiedToTheSameCall) {
+  const auto crash_after = [](std::uint64_t later_ns, auto change) {
+    Correlator correlator;
+    auto seen = knowing(mark(MW_OP_READ, 27, 1'000'000), MW_OP_WRITE, 29);
+    seen.other_pc = 0x501230;
+    correlator.add(seen);
+    auto dead = fatal("concurrent map read and map write", 27, 1'000'000 + later_ns);
+    dead.last_map = 0;
+    dead.stack = {0x402000, 0x402100, 0x401003, seen.stack[1], seen.stack[2]};
+    change(dead);
+    return crash_of(correlator.add(dead));
+  };
+  const Crash tied = crash_after(30'000, [](auto&) {});
+  EXPECT_EQ(tied.map, 0xc000012340u);
+  EXPECT_TRUE(tied.map_by_hazard);
+  ASSERT_TRUE(tied.other);
+  EXPECT_EQ(tied.other->goid, 29u);
+  EXPECT_EQ(crash_after(1'000'001, [](auto&) {}).map, 0u) << "too long before";
+  EXPECT_EQ(crash_after(30'000, [](auto& e) { e.stack.back() += 1; }).map, 0u) << "another call";
+  EXPECT_EQ(crash_after(30'000, [](auto& e) { e.goid = 28; }).map, 0u) << "another goroutine";
+  EXPECT_EQ(crash_after(30'000, [](auto& e) { e.stack.resize(1); }).map, 0u) << "no stack";
+  const Crash told = crash_after(30'000, [](auto& e) { e.last_map = 0xc0000aaaa0; });
+  EXPECT_EQ(told.map, 0xc0000aaaa0u) << "what the frame says goes first";
+  EXPECT_FALSE(told.map_by_hazard);
+}
+
 TEST(Correlator, OtherFatalErrorsAreLeftOutUnlessAsked) {
   Correlator plain;
   EXPECT_TRUE(plain.add(fatal("all goroutines are asleep - deadlock!", 1, 1)).empty());

@@ -161,6 +161,14 @@ void crash_elsewhere(Stream& s) {
       .fatal(9'000'000'000, "small map with no empty slot (concurrent map writes?)", crashing(kG29), 0xc0000b0000);
 }
 
+/// The crashing frame does not tell its map; this goroutine's hazard at the same call does.
+void crash_same_call(Stream& s) {
+  with_types(s.process(4211));
+  s.symbol(kPut)
+      .mark(2'000'000'000, MW_OP_READ, kG31, knowing(29, MW_OP_WRITE, kPut.pc))
+      .fatal(2'000'030'000, "concurrent map read and map write", crashing(kG31), 0);
+}
+
 void crash_other(Stream& s) {
   s.process(4211).fatal(5'000'000'000, "all goroutines are asleep - deadlock!", crashing(kG27), 0);
 }
@@ -295,6 +303,7 @@ const Case kCases[] = {
     {"crash_before_print", crash_before_print},
     {"crash_between", crash_between},
     {"crash_elsewhere", crash_elsewhere},
+    {"crash_same_call", crash_same_call},
     {"crash_other", crash_other},
     {"crash_other_all", crash_other},
     {"repeats", repeats},
