@@ -1,0 +1,3 @@
+module example.com/elf.test/program
+
+go 1.18
