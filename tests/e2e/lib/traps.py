@@ -71,7 +71,15 @@ def exec_into(context, before, after):
     after_binary = build(after)
     target = correct(context, before, "exec", "2s", after_binary, "-pace", "100us", "rw3")
     mapwatch = watched(context, target)
-    wait_for("exec", lambda: os.readlink(f"/proc/{target.pid}/exe") == str(after_binary), 10)
+    def executed():
+        expect(target.running(), f"the target died with {target.child.poll()}: {target.err.text()[-800:]}; "
+                                 f"mapwatch: {mapwatch.err.text()[-400:]}")
+        try:
+            return os.readlink(f"/proc/{target.pid}/exe") == str(after_binary)
+        except FileNotFoundError:
+            return False  # a thread that is not the leader execs: until it has taken the leader's place there is no exe
+
+    wait_for("exec", executed, 10)
     expect(target.out.wait("^ready$", 5), "the second program did not start")
     time.sleep(4)
     expect(target.running(), f"the second program died: {target.err.text()[-400:]}")
