@@ -101,8 +101,16 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
   go_write.reset();
   // The exec stop keeps the child's end of this pipe open until it is resumed: read only what a failed exec left.
   int stop = 0;
-  if (::waitpid(pid, &stop, __WALL) != pid) {
-    return fail_errno("waitpid");
+  for (;;) {
+    if (::waitpid(pid, &stop, __WALL) != pid) {
+      return fail_errno("waitpid");
+    }
+    if (!WIFSTOPPED(stop) || stop >> 8 == (SIGTRAP | (PTRACE_EVENT_EXEC << 8))) {
+      break;
+    }
+    // A signal before the exec, or the one that ends a program whose file is damaged beyond its first page.
+    const std::intptr_t deliver = stop >> 16 == 0 ? WSTOPSIG(stop) : 0;
+    ::ptrace(PTRACE_CONT, pid, nullptr, deliver);
   }
   if (WIFEXITED(stop)) {
     int error = 0;
@@ -113,13 +121,8 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
     return fail_errno(command[0], error, status == 127 ? "is it on PATH?" : "is it an executable file?");
   }
   Child child(pid, follow);
-  if (!WIFSTOPPED(stop) || stop >> 8 != (SIGTRAP | (PTRACE_EVENT_EXEC << 8))) {
-    child.ended_ = WIFSIGNALED(stop);
-    child.wait_status_ = stop;
-    if (!child.ended_) {
-      return fail(ErrorKind::kFailed, command[0] + ": stopped before its exec");
-    }
-  }
+  child.ended_ = WIFSIGNALED(stop);
+  child.wait_status_ = stop;
   return child;
 }
 
