@@ -101,7 +101,12 @@ class Player {
     if (chunk.tag == ChunkTag::kProcess) {
       begin_process(TRY(ingest::decode_process(chunk.bytes())));
     } else if (chunk.tag == ChunkTag::kEvent) {
-      const ingest::Event event = TRY(ingest::decode(chunk.bytes()));
+      const Result<ingest::Event> decoded = ingest::decode(chunk.bytes());
+      if (!decoded) {  // the recorded run passed it over, too
+        log::warn("kernel event not understood: {}", decoded.error().message);
+        return {};
+      }
+      const ingest::Event& event = *decoded;
       const std::uint64_t time_ns = std::visit([](const auto& any) { return any.head.time_ns; }, event);
       first_ns_ = events_ == 0 ? time_ns : std::min(first_ns_, time_ns);
       last_ns_ = std::max(last_ns_, time_ns);

@@ -279,15 +279,16 @@ void several(Stream& s) {
   s.mark(3'000'000'000, MW_OP_READ, kG31).mark(4'000'000'000, MW_OP_WRITE, kG27);
 }
 
-void damaged(Stream& s) {
+void malformed_event(Stream& s) {
   write_write(s);
-  s.raw(ingest::ChunkTag::kEvent, "no event");
+  s.raw(ingest::ChunkTag::kEvent, "no event").mark(3'000'000'000, MW_OP_READ, kG31);
 }
 
 struct Case {
   const char* name;
   std::function<void(Stream&)> make;
-  std::size_t cut = 0;  ///< bytes taken off the end
+  std::size_t cut = 0;   ///< bytes taken off the end
+  std::size_t flip = 0;  ///< the byte so far from the end gets another value
 };
 
 const Case kCases[] = {
@@ -322,7 +323,8 @@ const Case kCases[] = {
     {"halt_on_first", several},
     {"exit_code", write_write},
     {"truncated", several, 40},
-    {"damaged", damaged},
+    {"damaged", several, 0, 40},
+    {"malformed_event", malformed_event},
 };
 
 std::string read_file(const fs::path& path) {
@@ -347,6 +349,12 @@ TEST_P(GoldenStream, CommittedFileIsWhatTheGeneratorMakes) {
     golden.make(stream);
   }
   fs::resize_file(made, fs::file_size(made) - golden.cut);
+  if (golden.flip != 0) {
+    std::fstream file(made, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(-static_cast<std::streamoff>(golden.flip), std::ios::end);
+    const int byte = file.peek();
+    file.put(static_cast<char>(byte ^ 0x10));
+  }
   if (write) {
     fs::permissions(made, fs::perms(0644));
     return;
