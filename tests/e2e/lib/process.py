@@ -89,8 +89,8 @@ class Process:
 class Target(Process):
     """A scenario of the fixture, held at its start until release()."""
 
-    def __init__(self, binary, scenario, *args, pace="0", seconds=None, env=None, held=True, **options):
-        flags = ["-pace", pace]
+    def __init__(self, binary, scenario, *args, pace="0", seconds=None, env=None, held=True, extra=(), **options):
+        flags = ["-pace", pace, *extra]
         if seconds is not None:
             flags += ["-for", f"{seconds}s"]
         if held:

@@ -1,0 +1,269 @@
+"""What is measured. Each section gives rows of the table and raw figures for the file."""
+import json
+import os
+import subprocess
+import time
+
+from lib import fixtures
+from lib.harness import Context, Failed
+from lib.process import Mapwatch, Process, Target, run_to_end
+
+from . import stats
+
+VERSION = fixtures.NEWEST
+# Scenarios for measuring speed: a lock, a lock for readers, a service, and no lock but copies.
+SERVICES = ["write_write_mutex", "write_read_rwmutex", "struct_held_mutex", "http_mutex", "copy_on_write"]
+PACES = ["0", "10us", "100us", "1ms", "10ms"]
+
+
+class Row:
+    def __init__(self, what, goal, measured, runs, met=None):
+        self.what, self.goal, self.measured, self.runs, self.met = what, goal, measured, runs, met
+
+
+class Bench:
+    """The options of a run, and a Context for each measurement."""
+
+    def __init__(self, mapwatch, runs, seconds, limit, report):
+        self.mapwatch, self.runs, self.seconds, self.limit, self.report = mapwatch, runs, seconds, limit, report
+        self.binary = fixtures.build(VERSION)
+        self.scenarios = fixtures.scenarios(self.binary)
+
+    def names(self, racy):
+        return sorted(n for n, s in self.scenarios.items() if s["racy"] == racy and not s.get("trap"))
+
+    def measure(self, scenario, attach, pace="0", seconds=None, extra=()):
+        """One timed run of a correct scenario: (its measurements, the summary of mapwatch or None).
+        attach: "none", "empty" or "mapwatch"; each stands before the first operation."""
+        context = Context(self.mapwatch, False)
+        try:
+            target = context.own(Target(self.binary, scenario, pace=pace, seconds=seconds or self.seconds, extra=extra))
+            if attach == "mapwatch":
+                watcher = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+            elif attach == "empty":
+                watcher = self.empty_probe(context, target.pid)
+            target.release()
+            if target.wait(60) != 0:
+                raise Failed(f"{scenario} ended with {target.child.returncode}: {target.err.text()[-300:]}")
+            summary = None
+            if attach == "mapwatch":
+                watcher.wait(15)
+                summary = watcher.summary()
+            return json.loads(target.out.text().splitlines()[-1]), summary
+        finally:
+            context.close()
+
+    def empty_probe(self, context, pid):
+        """The empty program at the very sites that mapwatch takes."""
+        status, out, err = run_to_end(context, "watch", "-p", pid, "--dry-run", "-o", "json")
+        if status != 0:
+            raise Failed(f"--dry-run ended with {status}: {err[-300:]}")
+        plan = [json.loads(line) for line in out.splitlines()]
+        offsets = [str(p["file_offset"]) for p in plan if p["kind"] == "probe" and p["op"] not in ("fatal", "throw")]
+        folder = fixtures.ROOT / "build/bench"
+        probe = context.own(Process([folder / "empty_probe", folder / "empty.bpf.o", pid, f"/proc/{pid}/exe", *offsets]))
+        if not probe.out.wait("^attached$", 10):
+            raise Failed(f"empty probe: {probe.err.text()[-300:]}")
+        return probe
+
+    def race(self, scenario, pace, watched):
+        """One run of a racy scenario: {"seconds", "crashed", "warned", "before", "lead"}."""
+        context = Context(self.mapwatch, False)
+        try:
+            target = context.own(Target(self.binary, scenario, pace=pace))
+            if watched:
+                mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+            start = time.monotonic()
+            target.release()
+            try:
+                target.child.wait(self.limit)
+            except subprocess.TimeoutExpired:
+                pass
+            result = {"scenario": scenario, "pace": pace, "seconds": min(time.monotonic() - start, self.limit),
+                      "crashed": not target.running(), "warned": False, "before": False, "lead": None}
+            if watched:
+                mapwatch.stop()
+                hazards, crashes = mapwatch.kind("hazard"), mapwatch.kind("crash")
+                result["warned"] = bool(hazards)
+                if hazards and crashes:
+                    lead = crashes[0]["time_ns"] - min(h["printed_ns"] for h in hazards)
+                    result["before"], result["lead"] = lead > 0, lead / 1e9 if lead > 0 else None
+                elif hazards and result["crashed"]:
+                    result["before"] = False  # a crash that was not seen cannot be called forewarned
+                result["hits"] = mapwatch.summary()["hits"]
+            return result
+        finally:
+            context.close()
+
+
+def percent(share):
+    return f"{100 * share:.0f} %"
+
+
+def ratio_text(values):
+    low_high = stats.interval(values)
+    return f"{stats.median(values):.3f}" + (f" [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else "")
+
+
+def ns_per_hit(bench):
+    """The same hot loop without a probe, with an empty one, and with mapwatch, in turn."""
+    rows, raw = [], {}
+    for scenario, what in (("solo", "one goroutine"), ("write_write_mutex", "two goroutines, one mutex")):
+        cost = {"none": [], "empty": [], "mapwatch": []}
+        for n in range(bench.runs):
+            order = list(cost)
+            for attach in order[n % 3:] + order[:n % 3]:
+                measured, _ = bench.measure(scenario, attach)
+                cost[attach].append(1e9 * measured["seconds"] / measured["ops"])
+            bench.report(f"ns per hit, {what}: {n + 1} of {bench.runs}")
+        empty = [e - b for e, b in zip(cost["empty"], cost["none"])]
+        ours = [m - b for m, b in zip(cost["mapwatch"], cost["none"])]
+        above = [m / e for m, e in zip(ours, empty)]
+        rows.append(Row(f"ns per hit, empty probe ({what})", "-", f"{stats.median(empty):.0f}", bench.runs))
+        rows.append(Row(f"ns per hit, mapwatch ({what})", "-", f"{stats.median(ours):.0f}", bench.runs))
+        rows.append(Row(f"mapwatch / empty probe ({what})", "<= 1.20", ratio_text(above), bench.runs,
+                        stats.median(above) <= 1.2))
+        raw[scenario] = cost
+    return rows, raw
+
+
+def races(bench):
+    """Every racy scenario in turn at each pace: warned of? before the crash? how long before?"""
+    rows, raw, everything = [], [], []
+    names = bench.names(racy=True)
+    for index, pace in enumerate(PACES):
+        results = []
+        for n in range(bench.runs):
+            results.append(bench.race(names[(n + index * bench.runs) % len(names)], pace, True))
+            bench.report(f"races at {pace}: {n + 1} of {bench.runs}")
+        raw += results
+        everything += results
+        warned = sum(r["warned"] for r in results)
+        crashed = [r for r in results if r["crashed"]]
+        before = [r for r in crashed if r["before"]]
+        slow = pace in ("100us", "1ms", "10ms")
+        rows.append(Row(f"racy runs warned of, pace {pace}", ">= 95 % over all", percent(warned / len(results)), len(results)))
+        rows.append(Row(f"  crashes warned of beforehand, pace {pace}", ">= 95 %" if slow else "-",
+                        percent(len(before) / len(crashed)) if crashed else "no crash", len(crashed),
+                        len(before) >= 0.95 * len(crashed) if slow and crashed else None))
+        leads = [r["lead"] for r in before]
+        rows.append(Row(f"  median lead, pace {pace}", ">= 1 s" if slow else "-",
+                        f"{stats.median(leads):.4f} s" if leads else "-", len(leads),
+                        stats.median(leads) >= 1 if slow and leads else None))
+    warned = sum(r["warned"] for r in everything)
+    low, high = stats.share_interval(warned, len(everything))
+    rows.append(Row("racy runs warned of, all paces", ">= 95 %", f"{percent(warned / len(everything))} [{percent(low)}, {percent(high)}]",
+                    len(everything), warned >= 0.95 * len(everything)))
+    return rows, raw
+
+
+def false_reports(bench):
+    """All twins, as fast as they go, until there are 10 million hits (a tenth of a million each in a smoke run)."""
+    names = bench.names(racy=False)
+    wanted = 10_000_000 if bench.runs >= 10 else 100_000
+    hits = hazards = rounds = 0
+    raw = {}
+    while hits < wanted and rounds < 40:
+        rounds += 1
+        for name in names:
+            _, summary = bench.measure(name, "mapwatch", seconds=max(1, bench.seconds))
+            hits += summary["hits"]
+            hazards += summary["hazards"]
+            raw[name] = raw.get(name, 0) + summary["hits"]
+        bench.report(f"false reports: {hits} hits, {hazards} reports")
+    return [Row(f"false reports on {len(names)} twins", "0", f"{hazards} in {hits / 1e6:.1f} M hits", rounds * len(names),
+                hazards == 0)], raw
+
+
+def survival(bench):
+    """The same racy programs with and without mapwatch in turn: does watching kill?"""
+    names = ["write_write", "write_read", "struct_key", "delete_write"]
+    pairs = max(2 * bench.runs, 4)
+    lives = {name: ([], []) for name in names}
+    for n in range(pairs):
+        name = names[n % len(names)]
+        for watched in (n % 2, 1 - n % 2):
+            result = bench.race(name, "100us", bool(watched))
+            lives[name][0 if watched else 1].append((result["seconds"], result["crashed"]))
+        bench.report(f"survival: {n + 1} of {pairs} pairs")
+    p, observed, expected = stats.log_rank(list(lives.values()))
+    medians = [stats.kaplan_meier_median([life for pair in lives.values() for life in pair[side]]) for side in (0, 1)]
+    ratio = medians[0] / medians[1] if None not in medians else None
+    sides = " / ".join("> limit" if m is None else f"{m:.2f} s" for m in medians)
+    return [
+        Row("survival, log-rank p (with vs without)", "> 0.05, or fewer deaths", f"{p:.3f}, {observed:.0f} deaths for {expected:.1f}",
+            2 * pairs, p > 0.05 or observed < expected),
+        Row("survival, medians with / without", ">= 0.8", (f"{ratio:.2f}" if ratio else "-") + f" ({sides})", 2 * pairs,
+            ratio >= 0.8 if ratio else None),
+    ], {name: {"with": pair[0], "without": pair[1]} for name, pair in lives.items()}
+
+
+def paired(bench, names, figures, pace, extra, what):
+    """Ratios with / without of some figures over interleaved pairs: {figure: {name: [ratio]}}."""
+    ratios = {figure: {name: [] for name in names} for figure in figures}
+    for name in names:
+        for n in range(bench.runs):
+            got = {}
+            for attach in ("none", "mapwatch") if n % 2 else ("mapwatch", "none"):
+                got[attach], _ = bench.measure(name, attach, pace=pace, extra=extra)
+            for figure in figures:
+                if got["none"][figure] > 0:
+                    ratios[figure][name].append(got["mapwatch"][figure] / got["none"][figure])
+            bench.report(f"{what}, {name}: {n + 1} of {bench.runs} pairs")
+    return ratios
+
+
+def latency(bench):
+    """A request every 200 us or so from each goroutine, with the collector at work."""
+    figures = {"p50_ns": "p50", "p99_ns": "p99", "p999_ns": "p99.9", "gc_pause_max_ns": "longest GC pause"}
+    ratios = paired(bench, SERVICES, figures, "200us", ("-garbage", "200"), "latency")
+    rows = []
+    for figure, title in figures.items():
+        for name, values in ratios[figure].items():
+            if values:
+                rows.append(Row(f"{title} with / without, {name}", "<= 1.05", ratio_text(values), len(values),
+                                stats.median(values) <= 1.05))
+    return rows, ratios
+
+
+def own_cost(bench):
+    """CPU time of mapwatch while it watches a service at work, without its start, and its memory."""
+    shares, memory = [], []
+    for n in range(max(2, bench.runs // 4)):
+        context = Context(bench.mapwatch, False)
+        try:
+            target = context.own(Target(bench.binary, "http_mutex", pace="1ms"))
+            mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+            target.release()
+            time.sleep(1)
+            before, start = cpu_seconds(mapwatch.pid), time.monotonic()
+            time.sleep(4 * bench.seconds)
+            shares.append((cpu_seconds(mapwatch.pid) - before) / (time.monotonic() - start))
+            memory.append(mapwatch.stop()["own_rss_bytes"])
+        finally:
+            context.close()
+        bench.report(f"own cost: {n + 1}")
+    return [Row("own CPU, share of a core", "<= 0.01", f"{stats.median(shares):.4f}", len(shares), stats.median(shares) <= 0.01),
+            Row("own memory, MB", "<= 60", f"{max(memory) / 1e6:.0f}", len(memory), max(memory) <= 60e6)], shares
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def throughput(bench):
+    """As many operations as there can be: the worst case, as every one of them is a hit until sites are sampled."""
+    ratios = paired(bench, SERVICES, ["ops_per_s"], "0", (), "throughput")
+    rows = [Row(f"throughput with / without, {name}", ">= 0.99", ratio_text(values), len(values), stats.median(values) >= 0.99)
+            for name, values in ratios["ops_per_s"].items()]
+    paced = paired(bench, ["http_mutex", "write_read_rwmutex"], ["ops_per_s"], "1ms", (), "throughput at a pace of 1 ms")
+    rows += [Row(f"throughput with / without at 1 ms, {name}", ">= 0.99", ratio_text(values), len(values),
+                 stats.median(values) >= 0.99) for name, values in paced["ops_per_s"].items()]
+    return rows, {"hot": ratios, "paced": paced}
+
+
+SECTIONS = {"nshit": ns_per_hit, "races": races, "false": false_reports, "survival": survival, "latency": latency,
+            "throughput": throughput, "own": own_cost}
