@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "attach/shield.h"
 #include "mapwatch.skel.h"
 
 namespace mapwatch::attach {
@@ -78,6 +79,24 @@ std::uint64_t ring_bytes(std::uint64_t wanted) {
 }  // namespace
 
 void ProbeSet::LinkDeleter::operator()(bpf_link* link) const { bpf_link__destroy(link); }
+
+ProbeSet& ProbeSet::operator=(ProbeSet&& other) noexcept {
+  if (this != &other) {
+    detach();
+    links_ = std::move(other.links_);
+    multi_links_ = std::move(other.multi_links_);
+  }
+  return *this;
+}
+
+void ProbeSet::detach() {
+  if (!attached()) {
+    return;
+  }
+  const LastHolder holder;
+  links_.clear();
+  multi_links_.clear();
+}
 
 struct Kernel::Impl {
   std::unique_ptr<mapwatch_bpf, SkeletonDeleter> skeleton;
@@ -154,12 +173,18 @@ Result<ProbeSet> Kernel::attach(const Plan& plan, const AttachRequest& request) 
     }
     libbpf_log().clear();
     if (multi) {
-      LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = group.offsets.data(), .cookies = group.cookies.data(),
-                  .cnt = group.offsets.size());
-      if (!keep(
-              bpf_program__attach_uprobe_multi(group.program, request.pid, request.path.c_str(), nullptr, &options))) {
-        return fail_errno(fmt::format("cannot attach {} probes to {}", group.offsets.size(), request.path));
+      LIBBPF_OPTS(bpf_link_create_opts, options);
+      options.uprobe_multi.path = request.path.c_str();
+      options.uprobe_multi.offsets = group.offsets.data();
+      options.uprobe_multi.cookies = group.cookies.data();
+      options.uprobe_multi.cnt = static_cast<__u32>(group.offsets.size());
+      options.uprobe_multi.pid = request.pid > 0 ? static_cast<__u32>(request.pid) : 0;  // 0: of all processes
+      auto link = create_multi_link(bpf_program__fd(group.program), options);
+      if (!link) {
+        return fail(link.error().kind, fmt::format("cannot attach {} probes to {}: {}", group.offsets.size(),
+                                                   request.path, link.error().message));
       }
+      set.multi_links_.push_back(std::move(*link));
       continue;
     }
     for (std::size_t i = 0; i < group.offsets.size(); ++i) {

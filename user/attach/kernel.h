@@ -9,6 +9,7 @@
 #include "attach/plan.h"
 #include "attach/self_test.h"
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "mapwatch/abi.h"
 
 struct bpf_link;
@@ -24,11 +25,13 @@ enum class LinkKind {
 class ProbeSet {
  public:
   ProbeSet() = default;
+  ~ProbeSet() { detach(); }
   ProbeSet(ProbeSet&&) noexcept = default;
-  ProbeSet& operator=(ProbeSet&&) noexcept = default;
+  ProbeSet& operator=(ProbeSet&& other) noexcept;
 
-  bool attached() const { return !links_.empty(); }
-  void detach() { links_.clear(); }
+  bool attached() const { return !links_.empty() || !multi_links_.empty(); }
+  /// When it returns, the text of every process is as in its file. A kill -9 of mapwatch meanwhile leaves it so, too.
+  void detach();
 
  private:
   friend class Kernel;
@@ -36,6 +39,7 @@ class ProbeSet {
     void operator()(bpf_link* link) const;
   };
   std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links_;
+  std::vector<UniqueFd> multi_links_;
 };
 
 /// Where a plan is attached.

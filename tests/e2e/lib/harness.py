@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -70,6 +71,14 @@ class Context:
 
     def close(self):
         self.stack.close()
+
+
+def preload(context, name, source):
+    """A library for LD_PRELOAD, made of C source: the calls of a program answered as on another host."""
+    library = context.scratch / f"{name}.so"
+    if not library.exists():
+        subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-"], input=source, text=True, check=True)
+    return library
 
 
 def run_cases(cases, mapwatch, full, builder, keep_going=True):

@@ -1,0 +1,171 @@
+"""kill -9 at any moment: the target runs on, its text is as in its file, and its exit status is its own."""
+import os
+import random
+import signal
+import time
+
+from .fixtures import NEWEST, build
+from .harness import case, expect, preload, wait_for
+from .lifecycle import PLAIN, probe_bytes, untouched
+from .process import Mapwatch, Target
+
+LEAK = "leaking uprobe"
+
+# Kills the program some microseconds after it asked the kernel for a uprobe_multi link (48) of several probes: while the
+# breakpoints are being written. The count of probes is 48 bytes into the attributes (union bpf_attr, link_create).
+KILLS_IN_ATTACH = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <linux/bpf.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+static pid_t victim;
+__attribute__((constructor)) static void start(void) { victim = getpid(); }
+static long now_us(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+static void kill_soon(void) {
+  long end = now_us() + atol(getenv("KILL_AFTER_US"));
+  if (fork() == 0) {
+    while (now_us() < end) {}
+    kill(victim, SIGKILL);
+    _exit(0);
+  }
+}
+long syscall(long number, ...) {
+  va_list list;
+  long args[6];
+  va_start(list, number);
+  for (int i = 0; i < 6; i++) args[i] = va_arg(list, long);
+  va_end(list);
+  if (number == __NR_bpf && args[0] == BPF_LINK_CREATE) {
+    const union bpf_attr* attr = (const union bpf_attr*)args[1];
+    unsigned count = 0;
+    memcpy(&count, (const char*)attr + 48, sizeof(count));
+    if (attr->link_create.attach_type == 48 && count > 4) kill_soon();
+  }
+  long (*real)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+  return real(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+}
+"""
+
+
+def kernel_says():
+    """The kernel log's lines about uprobes that it could not unregister."""
+    with open("/dev/kmsg", "rb", buffering=0) as kmsg:
+        os.set_blocking(kmsg.fileno(), False)
+        lines = []
+        while True:
+            try:
+                line = kmsg.read(8192)
+            except OSError as error:  # EPIPE: the record was overwritten meanwhile
+                if error.errno == 32:
+                    continue
+                raise
+            if line is None:
+                return lines
+            if LEAK.encode() in line:
+                lines.append(line.decode(errors="replace").strip())
+
+
+class Rounds:
+    """One long-lived target for many mapwatches, each killed; a fresh target where that one is killed, too."""
+
+    def __init__(self, context, scenario, pace, seed):
+        self.context, self.scenario, self.pace = context, scenario, pace
+        self.random = random.Random(seed)
+        self.target = context.own(Target(build(NEWEST), scenario, pace=pace, held=False))
+        self.probes = probe_bytes(context, self.target.pid)
+        # How long an attach takes from the start of the process, and a detach from the signal, on this machine now.
+        begin = time.monotonic()
+        mapwatch = self.start().attached(self.target.pid)
+        self.attach_s = time.monotonic() - begin
+        begin = time.monotonic()
+        mapwatch.stop()
+        self.detach_s = time.monotonic() - begin
+
+    def start(self, **options):
+        return Mapwatch(self.context, "watch", "-p", self.target.pid, **options)
+
+    def kill(self, mapwatch):
+        mapwatch.signal(signal.SIGKILL)
+        mapwatch.wait()
+        mapwatch.close()
+        expect(self.target.running(), f"the target died: {self.target.err.text()[-600:]}")
+        wait_for("original text", lambda: untouched(self.target.pid, self.probes), 5)
+
+    def idle(self):
+        self.kill(self.start().attached(self.target.pid))
+
+    def attaching(self):
+        mapwatch = self.start()
+        time.sleep(self.random.uniform(0, self.attach_s))
+        self.kill(mapwatch)
+
+    def in_attach(self):
+        """Killed by its own hand while the kernel writes the breakpoints."""
+        env = dict(os.environ, LD_PRELOAD=str(preload(self.context, "kill_in_attach", KILLS_IN_ATTACH)),
+                   KILL_AFTER_US=str(self.random.randrange(0, 1500)))
+        mapwatch = self.start(env=env)
+        expect(mapwatch.wait() in (-signal.SIGKILL, 1), f"status {mapwatch.child.returncode}: {mapwatch.err.text()[-400:]}")
+        self.kill(mapwatch)
+
+    def detaching(self):
+        mapwatch = self.start().attached(self.target.pid)
+        mapwatch.signal(signal.SIGINT)
+        time.sleep(self.random.uniform(0, self.detach_s))
+        self.kill(mapwatch)
+
+    def together(self):
+        """Both at once, in either order; then a new process of the same file, which must start unpatched."""
+        mapwatch = self.start().attached(self.target.pid)
+        victims = [mapwatch, self.target]
+        self.random.shuffle(victims)
+        for victim in victims:
+            victim.signal(signal.SIGKILL)
+        expect(self.target.wait() == -signal.SIGKILL, f"the target ended with {self.target.child.returncode}")
+        mapwatch.wait()
+        mapwatch.close()
+        self.target.close()
+        self.target = self.context.own(Target(build(NEWEST), self.scenario, pace=self.pace, held=False))
+        expect(untouched(self.target.pid, self.probes), "a process that was started later is patched")
+
+    def end(self):
+        measured = self.target.finish()
+        expect(measured["ops"] > 0, "the target stood still")
+
+
+def rounds(context, how, count, scenario="rw3", pace="1ms", seed=1):
+    """`count` rounds of one way to be killed. The lines that the kernel wrote meanwhile."""
+    before = len(kernel_says())
+    run = Rounds(context, scenario, pace, seed)
+    for number in range(count):
+        try:
+            getattr(run, how)()
+        except Exception as error:
+            error.args = (f"round {number} of {how}: {error}",)
+            raise
+    run.end()
+    return kernel_says()[before:]
+
+
+def kill_case(name, how, quick_rounds, full_rounds, **options):
+    @case(f"kill9/{name}", builds=PLAIN)
+    def run(context):
+        said = rounds(context, how, full_rounds if context.full else quick_rounds, **options)
+        expect(not said, f"the kernel left uprobes behind: {said[:2]}")
+
+
+kill_case("while-idle", "idle", 4, 25)
+kill_case("in-a-storm-of-hits", "idle", 4, 25, pace="0")
+kill_case("while-attaching", "attaching", 6, 50)
+kill_case("while-breakpoints-are-written", "in_attach", 8, 50)
+kill_case("while-detaching", "detaching", 6, 50)
+kill_case("together-with-its-target", "together", 4, 50)
