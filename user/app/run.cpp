@@ -97,7 +97,10 @@ Result<int> run(const cli::Options& options, int& failure) {
                                      : "a script or `go test` starts its program as a child: add --follow"});
     return status != 0 ? status : log::exit_status(ErrorKind::kUnsupported);
   }
-  return status == 0 && watcher->hazards() > 0 ? options.exit_code.value_or(kHazardsFound) : status;
+  if (status == 0 && watcher->hazards() > 0) {
+    return options.exit_code.value_or(kHazardsFound);
+  }
+  return status == 0 && watcher->disabled() > 0 ? log::exit_status(ErrorKind::kUnsupported) : status;
 }
 
 }  // namespace

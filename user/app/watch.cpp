@@ -138,8 +138,10 @@ Result<int> watch(const cli::Options& options) {
     }
   }
   watcher->finish();
-  const int found = options.exit_code.value_or(0);
-  return watcher->hazards() > 0 ? found : 0;
+  if (watcher->hazards() > 0) {
+    return options.exit_code.value_or(0);
+  }
+  return watcher->disabled() > 0 ? log::exit_status(ErrorKind::kUnsupported) : 0;
 }
 
 }  // namespace

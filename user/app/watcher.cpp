@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "app/output.h"
 #include "attach/cpu_limits.h"
 #include "attach/text_check.h"
 #include "base/log.h"
@@ -24,29 +25,6 @@ constexpr std::uint32_t kHoldMaxNs = 200'000;
 constexpr std::uint32_t kHeldPerSecond = 20;
 constexpr std::uint32_t kHeldOneIn = 128;
 constexpr std::uint64_t kBurstNs = 5'000'000;
-
-report::WriterOptions writer_options(const cli::Options& options, int findings_fd) {
-  report::WriterOptions out;
-  switch (options.output) {
-    case cli::Output::kText:
-      out.format = report::Format::kText;
-      break;
-    case cli::Output::kCompact:
-      out.format = report::Format::kCompact;
-      break;
-    case cli::Output::kJson:
-      out.format = report::Format::kJson;
-      break;
-  }
-  const bool terminal = options.log_path.empty() && ::isatty(findings_fd) == 1;
-  out.style.color = options.color == cli::When::kAlways || (options.color == cli::When::kAuto && terminal);
-  out.style.timestamps = options.timestamps;
-  out.style.strip_path_prefix = options.strip_path_prefix;
-  out.log_path = options.log_path;
-  out.findings_fd = findings_fd;
-  out.quiet = options.quiet;
-  return out;
-}
 
 correlate::Correlator::Options correlator_options(const cli::Options& options) {
   correlate::Correlator::Options out;
@@ -99,7 +77,7 @@ Watcher::Watcher(const cli::Options& options, const Clock& clock, attach::SelfTe
                                    : nullptr),
       writer_(std::move(writer)),
       suppressions_(std::move(suppressions)),
-      publisher_({options.max_reports, options.halt_on_first},
+      publisher_(publisher_options(options),
                  recording_symbols_ ? static_cast<symbolize::Symbolizer&>(*recording_symbols_) : live_symbols_, writer_,
                  suppressions_),
       started_ns_(clock.monotonic_ns()) {}
@@ -169,6 +147,7 @@ Result<void> Watcher::add(int pid) {
                   watched.target.cgroup()};
   subject.wall_offset_ns = clock_.realtime_ns() - static_cast<std::int64_t>(clock_.monotonic_ns());
   const auto tgid = static_cast<std::uint32_t>(pid);
+  trust_.forget(tgid);
   correlator_.set_process({tgid, bias, go.build_id()});
   record(ingest::ChunkTag::kProcess, ingest::encode(ingest::ProcessRecord{
                                          tgid, subject.info.pid, subject.info.ns_pid, subject.info.exe, subject.info.go,
@@ -259,9 +238,27 @@ void Watcher::record_published(const report::Report& report, std::uint32_t tgid)
   record(ingest::ChunkTag::kReported, ingest::encode(out));
 }
 
+void Watcher::disable(std::uint32_t tgid, const std::string& why) {
+  ++disabled_;
+  log::print_error(
+      {ErrorKind::kUnsupported,
+       fmt::format("PID {} is not watched any more: {}, so the layout used for its version of Go is wrong", tgid, why),
+       "update mapwatch, or build the program without -s -w: its DWARF then tells the layout"});
+  (void)correlator_.forget_process(tgid);  // the halves that wait are as little worth
+  retire(static_cast<int>(tgid));
+}
+
 void Watcher::on_record(Bytes bytes, std::vector<int>& execs) {
-  record(ingest::ChunkTag::kEvent, bytes);
   auto event = ingest::decode(bytes);
+  if (event) {
+    if (const auto why = trust_.judge(*event)) {
+      disable(std::visit([](const auto& any) { return any.head.tgid; }, *event), *why);
+    }
+    if (trust_.distrusts(std::visit([](const auto& any) { return any.head.tgid; }, *event))) {
+      return;  // not recorded either: a replay tells what the run told
+    }
+  }
+  record(ingest::ChunkTag::kEvent, bytes);
   if (!event) {
     ++malformed_;
     log::warn("kernel event not understood: {}", event.error().message);

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "cli/options.h"
 #include "correlate/correlator.h"
+#include "correlate/trust.h"
 #include "ingest/record_file.h"
 #include "ingest/ring_source.h"
 #include "report/publisher.h"
@@ -53,6 +54,8 @@ class Watcher {
   /// Detaches from everything, then settles, drains and prints lost and summary.
   void finish();
   std::uint64_t hazards() const { return publisher_.hazards(); }
+  /// Targets let go of because what was read of them made no sense (correlate/trust.h).
+  std::uint64_t disabled() const { return disabled_; }
 
  private:
   struct Watched {
@@ -78,6 +81,8 @@ class Watcher {
   void record(ingest::ChunkTag tag, const std::string& payload) { record(tag, Bytes(payload.data(), payload.size())); }
   void record_published(const report::Report& report, std::uint32_t tgid);
   void retire(int pid);
+  /// Lets go of a process whose layout cannot be believed, without a report of what it has sent so far.
+  void disable(std::uint32_t tgid, const std::string& why);
   report::SummaryReport summary(const mw_counters& counters, std::uint64_t lost);
   bool inode_wide() const;
 
@@ -91,6 +96,7 @@ class Watcher {
   std::map<int, Watched> targets_;
   std::map<std::uint32_t, std::weak_ptr<attach::ProbeSet>> inode_wide_;  // by layout
   correlate::Correlator correlator_;
+  correlate::Trust trust_;
   symbolize::LiveSymbolizer live_symbols_;
   std::unique_ptr<symbolize::RecordingSymbolizer> recording_symbols_;
   report::Writer writer_;
@@ -99,6 +105,7 @@ class Watcher {
   std::atomic<bool> stop_ = false;
   std::uint64_t started_ns_ = 0;
   std::uint64_t malformed_ = 0;
+  std::uint64_t disabled_ = 0;
   std::uint64_t sites_ = 0;
   std::uint64_t target_cpu_ticks_ = 0;
   bool finished_ = false;
