@@ -160,10 +160,10 @@ def no_permission(context):
     target.finish()
 
 
-def damaged(context, name, change):
+def damaged(context, name, change, source=None):
     """A copy of a good binary with some bytes changed, made to be run."""
     path = context.scratch / name
-    path.write_bytes(change(bytearray(build(NEWEST).read_bytes())))
+    path.write_bytes(change(bytearray((source or build(NEWEST)).read_bytes())))
     path.chmod(0o755)
     return path
 
