@@ -1,7 +1,5 @@
 #include "elf/tiny_go.h"
 
-#include <elf.h>
-
 #include <array>
 
 namespace mapwatch::test {
@@ -14,7 +12,7 @@ TinyGo::TinyGo(const std::string& version) : bytes_(kSize) {
   write_build_info(version);
 }
 
-void TinyGo::write_headers() {
+Elf64_Ehdr executable_header() {
   Elf64_Ehdr header{};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
   header.e_ident[EI_CLASS] = ELFCLASS64;
@@ -22,9 +20,15 @@ void TinyGo::write_headers() {
   header.e_ident[EI_VERSION] = EV_CURRENT;
   header.e_type = ET_EXEC;
   header.e_machine = EM_X86_64;
-  header.e_phoff = kProgramHeaders;
   header.e_ehsize = sizeof(Elf64_Ehdr);
   header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_shentsize = sizeof(Elf64_Shdr);
+  return header;
+}
+
+void TinyGo::write_headers() {
+  Elf64_Ehdr header = executable_header();
+  header.e_phoff = kProgramHeaders;
   header.e_phnum = 3;
   put(0, header);
   struct Range {

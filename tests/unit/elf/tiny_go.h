@@ -2,6 +2,8 @@
 // one thing at a time.
 #pragma once
 
+#include <elf.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -11,6 +13,9 @@
 #include "base/bytes.h"
 
 namespace mapwatch::test {
+
+/// The header of an executable for this machine, without tables.
+Elf64_Ehdr executable_header();
 
 /// Places are offsets in the file; the address of each is kBase + offset. Magic 0xfffffff1 (Go 1.20+) and build info
 /// with inline strings. The inlined call covers bytes 16..31 of main.main and stands at its byte 8.
