@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "base/unique_fd.h"
@@ -31,7 +32,12 @@ Result<MappedFile> MappedFile::from_fd(int fd, const std::string& name) {
     return fail(ErrorKind::kMalformed, name + " is empty");
   }
   const auto size = static_cast<std::size_t>(status.st_size);
-  void* data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  // Shared: into a private mapping of a file the kernel writes the breakpoints of every inode-wide uprobe on it
+  // (kernel/events/uprobes.c, valid_vma), a program's own readers included. Some FUSE files can be mapped privately only.
+  void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+  if (data == MAP_FAILED && errno == ENODEV) {
+    data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  }
   if (data == MAP_FAILED) {
     return fail_errno("cannot map " + name);
   }

@@ -1,5 +1,6 @@
 // A file of the target mapped read-only. A hostile or replaced file may shrink under the mapping; reads beyond its
-// new end then give zeros instead of killing mapwatch (SIGBUS handler, installed once by the first mapping).
+// new end then give zeros instead of killing mapwatch (SIGBUS handler, installed once by the first mapping). Uprobes of
+// other tracers on the file do not show in it.
 #pragma once
 
 #include <string>

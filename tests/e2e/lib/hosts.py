@@ -1,5 +1,6 @@
 """Hosts and programs that lack something: no BTF, no uprobe_multi, a Go version that is newer than the table."""
 import json
+import os
 import time
 
 from . import check
@@ -108,6 +109,22 @@ def siblings(context):
     other.finish()
 
 
+@case("attach/file-that-another-tracer-probes", builds=PLAIN)
+def probed_file(context):
+    """Inode-wide probes stand in private mappings of the file, too: what mapwatch reads as the file must not hold them."""
+    one, two, three = (context.own(Target(build(NEWEST), "rw3", pace="1ms", held=False)) for _ in range(3))
+    probes = probe_bytes(context, one.pid)
+    both = Mapwatch(context, "watch", "-p", f"{one.pid},{two.pid}", "--attach", "perf").attached(one.pid, two.pid)
+    expect(probe_bytes(context, three.pid) == probes, "another plan for a file that is probed")
+    other = Mapwatch(context, "watch", "-p", three.pid).attached(three.pid)
+    expect("has a breakpoint already" in other.err.text(), f"the other tracer is not named: {other.err.text()[-400:]}")
+    other.stop()
+    both.stop()
+    for target in (one, two, three):
+        expect(untouched(target.pid, probes), "probes are left in the text")
+        target.finish()
+
+
 def of_the_future(context, version, mode):
     """A program that says it was built by a Go that is not there yet."""
     name = "go" + version
@@ -133,13 +150,16 @@ def unverified(context):
     expect(version["status"] == "warn" and says in version["detail"] and version["remedy"], f"doctor says {version}")
     # A program with DWARF has its layout from there, whatever its version.
     expect("DWARF" in checks["layout"]["detail"], f"doctor says {checks['layout']}")
-    mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+    recording = context.scratch / "recording"
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid, "--record", recording).attached(target.pid)
     expect(says in mapwatch.err.text(), f"attached without a word: {mapwatch.err.text()}")
     target.release()
     found = mapwatch.wait_hazard(20)
     mapwatch.stop()
     expect(found, "no hazard")
     expect(found["process"]["go"] == says, f"the report says {found['process']['go']}")
+    _, out, _ = run_to_end(context, "replay", recording, "-o", "text")
+    expect(any(line.startswith("Process:") and says in line for line in out.splitlines()), f"the text says: {out[-800:]}")
 
 
 @case("unverified/layout-that-makes-no-sense", builds=[("1.23.12", "stripped")])
@@ -175,3 +195,30 @@ def come_and_go(context):
         expect(status in (0, 1, 3), f"status {status}: {err[-400:]}")
     for spawner in spawners:
         expect(spawner.running(), "the shell that starts them died")
+
+
+# The first look at a site that a probe stands on finds no breakpoint there.
+SEES_NO_BREAKPOINT = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/types.h>
+ssize_t pread(int fd, void* to, size_t size, off_t offset) {
+  static int told;
+  ssize_t (*real)(int, void*, size_t, off_t) = (ssize_t (*)(int, void*, size_t, off_t))dlsym(RTLD_NEXT, "pread");
+  ssize_t got = real(fd, to, size, offset);
+  if (size == 1 && got == 1 && *(unsigned char*)to == 0xcc && !told++) *(unsigned char*)to = 0x55;
+  return got;
+}
+ssize_t pread64(int fd, void* to, size_t size, off_t offset) { return pread(fd, to, size, offset); }
+"""
+
+
+@case("attach/site-without-its-breakpoint-is-named", builds=PLAIN)
+def silent_site(context):
+    target = context.own(Target(build(NEWEST), "rw3", pace="1ms", held=False))
+    env = dict(os.environ, LD_PRELOAD=str(preload(context, "no_breakpoint", SEES_NO_BREAKPOINT)))
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid, env=env).attached(target.pid)
+    told = [line for line in mapwatch.err.text().splitlines() if "does not stand in the process" in line]
+    expect(len(told) == 1 and "that function is not watched" in told[0], f"said: {mapwatch.err.text()}")
+    mapwatch.stop()
+    target.finish()

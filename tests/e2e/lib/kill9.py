@@ -1,4 +1,5 @@
 """kill -9 at any moment: the target runs on, its text is as in its file, and its exit status is its own."""
+import json
 import os
 import random
 import signal
@@ -78,8 +79,8 @@ def kernel_says():
 class Rounds:
     """One long-lived target for many mapwatches, each killed; a fresh target where that one is killed, too."""
 
-    def __init__(self, context, scenario, pace, seed):
-        self.context, self.scenario, self.pace = context, scenario, pace
+    def __init__(self, context, scenario, pace, seed, flags=()):
+        self.context, self.scenario, self.pace, self.flags = context, scenario, pace, flags
         self.random = random.Random(seed)
         self.target = context.own(Target(build(NEWEST), scenario, pace=pace, held=False))
         self.probes = probe_bytes(context, self.target.pid)
@@ -92,7 +93,7 @@ class Rounds:
         self.detach_s = time.monotonic() - begin
 
     def start(self, **options):
-        return Mapwatch(self.context, "watch", "-p", self.target.pid, **options)
+        return Mapwatch(self.context, "watch", "-p", self.target.pid, *self.flags, **options)
 
     def kill(self, mapwatch):
         mapwatch.signal(signal.SIGKILL)
@@ -142,10 +143,10 @@ class Rounds:
         expect(measured["ops"] > 0, "the target stood still")
 
 
-def rounds(context, how, count, scenario="rw3", pace="1ms", seed=1):
+def rounds(context, how, count, scenario="rw3", pace="1ms", seed=1, flags=()):
     """`count` rounds of one way to be killed. The lines that the kernel wrote meanwhile."""
     before = len(kernel_says())
-    run = Rounds(context, scenario, pace, seed)
+    run = Rounds(context, scenario, pace, seed, flags)
     for number in range(count):
         try:
             getattr(run, how)()
@@ -169,3 +170,26 @@ kill_case("while-attaching", "attaching", 6, 50)
 kill_case("while-breakpoints-are-written", "in_attach", 8, 50)
 kill_case("while-detaching", "detaching", 6, 50)
 kill_case("together-with-its-target", "together", 4, 50)
+
+
+@case("kill9/of-run-lets-its-child-run-on", builds=PLAIN)
+def of_run(context):
+    """At any instant: before the fork there is no child, after it the child runs to its end, watched or not."""
+    instants = random.Random(7)
+    command = ["run", "--", build(NEWEST), "-pace", "100us", "-for", "300ms", "rw3"]
+    begin = time.monotonic()
+    whole = Mapwatch(context, *command)
+    expect(whole.out.wait("^ready$", 15), f"the fixture did not start: {whole.err.text()[-400:]}")
+    start_s = time.monotonic() - begin
+    expect(whole.wait() == 0, f"status {whole.child.returncode}")
+    ran = 0
+    for number in range(50 if context.full else 12):
+        mapwatch = Mapwatch(context, *command)
+        time.sleep(instants.uniform(0, 1.2 * start_s))
+        mapwatch.signal(signal.SIGKILL)
+        mapwatch.wait(20)
+        said = mapwatch.out.text().splitlines()  # to the end of the pipe, which the child holds
+        if said:
+            ran += 1
+            expect(json.loads(said[-1])["ops"] > 0, f"round {number}: the child did not reach its end: {said}")
+    expect(ran, f"no child was ever started before the kill, within {start_s:.2f} s")
