@@ -33,7 +33,8 @@ Result<MappedFile> MappedFile::from_fd(int fd, const std::string& name) {
   }
   const auto size = static_cast<std::size_t>(status.st_size);
   // Shared: into a private mapping of a file the kernel writes the breakpoints of every inode-wide uprobe on it
-  // (kernel/events/uprobes.c, valid_vma), a program's own readers included. Some FUSE files can be mapped privately only.
+  // (kernel/events/uprobes.c, valid_vma), a program's own readers included. Some FUSE files can be mapped privately
+  // only.
   void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED && errno == ENODEV) {
     data = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
