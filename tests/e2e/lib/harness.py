@@ -77,8 +77,40 @@ def preload(context, name, source):
     """A library for LD_PRELOAD, made of C source: the calls of a program answered as on another host."""
     library = context.scratch / f"{name}.so"
     if not library.exists():
-        subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-"], input=source, text=True, check=True)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-x", "c", "-o", library, "-"],
+                       input="#define _GNU_SOURCE\n#include <dlfcn.h>\n" + source, text=True, check=True)
     return library
+
+
+# bpf(2) as libbpf calls it. The hook sees each uprobe_multi link before it is made, with the count of its probes, and
+# gives an errno or 0. 48: BPF_TRACE_UPROBE_MULTI, which old headers do not name; the count is 48 bytes into the
+# attributes, too (union bpf_attr, link_create).
+ON_MULTI_LINK = """
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/syscall.h>
+static int on_multi_link(unsigned count);
+long syscall(long number, ...) {
+  va_list list;
+  long args[6];
+  va_start(list, number);
+  for (int i = 0; i < 6; i++) args[i] = va_arg(list, long);
+  va_end(list);
+  if (number == __NR_bpf && args[0] == BPF_LINK_CREATE && ((const union bpf_attr*)args[1])->link_create.attach_type == 48) {
+    unsigned count;
+    memcpy(&count, (const char*)args[1] + 48, sizeof(count));
+    int error = on_multi_link(count);
+    if (error) {
+      errno = error;
+      return -1;
+    }
+  }
+  long (*real)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+  return real(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+}
+"""
 
 
 def run_cases(cases, mapwatch, full, builder, keep_going=True):

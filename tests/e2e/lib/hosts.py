@@ -6,36 +6,15 @@ import time
 from . import check
 from .bad_input import UNSUPPORTED, damaged, refused, section
 from .fixtures import NEWEST, build, scenarios
-from .harness import case, expect, preload
+from .harness import ON_MULTI_LINK, case, expect, preload
 from .lifecycle import PLAIN, patched, probe_bytes, untouched
 from .process import Mapwatch, Process, Target, run_to_end
 
 # A mount namespace of its own, in which an empty file system hides the kernel's type information.
 WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
 
-# What kernels before 6.6 answer to a uprobe_multi link. 48: BPF_TRACE_UPROBE_MULTI, which old headers do not name.
-REFUSES_UPROBE_MULTI = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <linux/bpf.h>
-#include <stdarg.h>
-#include <sys/syscall.h>
-long syscall(long number, ...) {
-  va_list list;
-  long args[6];
-  va_start(list, number);
-  for (int i = 0; i < 6; i++) args[i] = va_arg(list, long);
-  va_end(list);
-  const union bpf_attr* attr = (const union bpf_attr*)args[1];
-  if (number == __NR_bpf && args[0] == BPF_LINK_CREATE && attr->link_create.attach_type == 48) {
-    errno = EINVAL;
-    return -1;
-  }
-  long (*real)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
-  return real(number, args[0], args[1], args[2], args[3], args[4], args[5]);
-}
-"""
+# What kernels before 6.6 answer to a uprobe_multi link.
+REFUSES_UPROBE_MULTI = ON_MULTI_LINK + "static int on_multi_link(unsigned count) { return EINVAL; }"
 
 
 def without_uprobe_multi(context):
@@ -77,6 +56,23 @@ def no_multi(context):
     multi = checks["uprobe_multi"]
     expect(status == 0 and multi["status"] == "warn" and "6.6" in multi["remedy"], f"status {status}: {multi}")
     watches_well(context, wrap=wrap, says="perf_event, inode-wide")
+
+
+@case("host/no-uprobe-multi-warns", builds=PLAIN)
+def no_multi_warns(context):
+    """The kinds of probe differ in the kernel's way to the program; what is told must not."""
+    wrap = without_uprobe_multi(context)
+    scenario = scenarios(build(NEWEST))["write_read"]
+    for _ in range(6):
+        target = context.own(Target(build(NEWEST), "write_read", pace="500us"))
+        mapwatch = Mapwatch(context, "watch", "-p", target.pid, wrap=wrap).attached(target.pid)
+        target.release()
+        mapwatch.wait_hazard(20, lambda hazard: hazard["accesses"][1]["stack"])
+        mapwatch.stop()
+        target.close()
+        if check.all_hazards(mapwatch.kind("hazard"), scenario, target.pid, NEWEST):
+            return
+    expect(False, "not warned of, with both sides named, in 6 runs")
 
 
 @case("host/no-uprobe-multi-but-asked-for", builds=PLAIN)
@@ -198,9 +194,7 @@ def come_and_go(context):
 
 
 # The first look at a site that a probe stands on finds no breakpoint there.
-SEES_NO_BREAKPOINT = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
+SEES_NO_BREAKPOINT = """
 #include <sys/types.h>
 ssize_t pread(int fd, void* to, size_t size, off_t offset) {
   static int told;
