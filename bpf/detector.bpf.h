@@ -9,6 +9,8 @@
 /* Turns of a spin; each reads the clock (20 ns or more), so 200 us end first. The verifier wants a bound all the same.
  */
 #define MW_SPIN_TURNS 20000u
+/* What was read of a writer's stack later than this after its mark was seen may be another goroutine's by now. */
+#define MW_CALLER_NS 20000ull
 /* Operations of one goroutine after which a map that had two is thought to be handed over. */
 #define MW_WARMTH 255u
 /* A reader sets no mark to wait for: it is given this long to be through. */
@@ -82,12 +84,13 @@ static MW_NOINLINE int mw_marked(struct pt_regs* ctx, struct mw_hit* hit) {
   side.evidence = MW_EVIDENCE_MARK;
   side.now = bpf_ktime_get_ns();
   mw_u64 writer = MW_LOAD(slot->lastw_g);
-  mw_u64 pc = MW_LOAD(slot->lastw_pc);
-  if (MW_LOAD(slot->last_map) == hit->map && MW_LOAD(slot->last_tgid) == hit->tgid && writer && writer != hit->g &&
-      MW_LASTW_TAG(pc) == (mw_mix(writer) & 0x1fff)) {
-    side.other_g = writer;
-    side.other_pc = pc & MW_ADDR_MASK;
-    side.other_op = MW_LASTW_OP(pc);
+  if (writer && writer != hit->g && MW_LOAD(slot->last_map) == hit->map && MW_LOAD(slot->last_tgid) == hit->tgid) {
+    struct mw_caller caller;
+    if (mw_caller_of(hit->tgid, writer, hit->map, &caller) && MW_LOAD(slot->lastw_g) == writer) {
+      side.other_g = writer;
+      side.other_op = caller.op;
+      side.other_pc = bpf_ktime_get_ns() - side.now < MW_CALLER_NS ? caller.pc : 0;
+    }
   }
   mw_emit_access(ctx, hit, &side);
   if (hit->policy->flags & MW_POLICY_MARK_ONLY) {
@@ -186,13 +189,13 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
 }
 
 /* Remembers this access; the pair of sites' key when the map is a candidate, 0 when it is not. Racing stores are
- * harmless: what is remembered only picks candidates, and the last writer's two words carry a tag. */
+ * harmless: what is remembered only picks candidates and whom to ask who is inside. */
 static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_hit* hit, const struct pt_regs* ctx) {
   int writes = mw_op_writes(hit->op);
   mw_u64 last = MW_LOAD(slot->last_g);
   if (MW_LOAD(slot->last_map) != hit->map || MW_LOAD(slot->last_tgid) != hit->tgid) {
     MW_STORE(slot->lastw_g, writes ? hit->g : 0);
-    MW_STORE(slot->lastw_pc, 0ull);
+    MW_STORE(slot->prevw_g, 0ull);
     MW_STORE(slot->last_g, MW_LAST(hit->g, 0, 0));
     MW_STORE(slot->last_tgid, hit->tgid);
     MW_STORE(slot->last_map, hit->map);
@@ -201,24 +204,19 @@ static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_
   mw_u64 writer = MW_LOAD(slot->lastw_g);
   mw_u32 warmth = MW_LAST_WARMTH(last);
   int same = MW_LAST_G(last) == (hit->g & MW_ADDR_MASK);
+  if (writes && writer != hit->g) {
+    MW_STORE(slot->prevw_g, writer);
+    MW_STORE(slot->lastw_g, hit->g);
+  }
   if (same && warmth == 0) {
-    if (writes && writer != hit->g) {
-      MW_STORE(slot->lastw_g, hit->g);
-      MW_STORE(slot->lastw_pc, 0ull);
-    }
     return 0; /* one goroutine's map: the common case ends here */
   }
-  mw_u64 pc = mw_user_pc(hit, ctx);
-  mw_u32 site = (mw_u32)mw_mix(pc) & 0xff;
-  MW_STORE(slot->last_g, MW_LAST(hit->g, same ? warmth - 1 : MW_WARMTH, site));
-  if (writes) {
-    MW_STORE(slot->lastw_g, hit->g);
-    MW_STORE(slot->lastw_pc, MW_LASTW(pc, hit->op, mw_mix(hit->g)));
-  }
+  mw_u64 place = mw_place(hit, ctx);
+  MW_STORE(slot->last_g, MW_LAST(hit->g, same ? warmth - 1 : MW_WARMTH, (mw_u32)place & 0xff));
   if (!writes && (writer == 0 || (writer == hit->g && same))) {
     return 0; /* nobody else is known to write it */
   }
-  return (mw_mix(pc) ^ ((mw_u64)MW_LAST_SITE(last) << 56) ^ hit->tgid) | 1;
+  return (place ^ ((mw_u64)MW_LAST_SITE(last) << 56) ^ hit->tgid) | 1;
 }
 
 /* Nobody else has begun an operation on this map since this goroutine's last one: whoever had would be remembered in
@@ -228,6 +226,24 @@ static __always_inline int mw_alone(struct mw_slot* slot, const struct mw_hit* h
   mw_u64 last = MW_LOAD(slot->last_g);
   return MW_LAST_G(last) == (hit->g & MW_ADDR_MASK) && MW_LAST_WARMTH(last) == 0 &&
          MW_LOAD(slot->last_map) == hit->map && MW_LOAD(slot->last_tgid) == hit->tgid;
+}
+
+/* Some stores, and all that says which map a crash is about when nobody was seen on it before. */
+static __always_inline void mw_note_doing(const struct mw_hit* hit, const struct pt_regs* ctx) {
+  struct mw_doing* doing = mw_doing_at(mw_doing_index(hit->tgid, hit->g));
+  if (!doing) {
+    return;
+  }
+  int iterates = hit->arg == MW_ARG_ITER;
+  mw_u32 hits = (doing->note & ~(MW_NOTE_HIT - 1)) + MW_NOTE_HIT;
+  MW_STORE(doing->note, hits | MW_NOTE_WRITING);
+  MW_STORE(doing->g, hit->g);
+  MW_STORE(doing->map, hit->map);
+  MW_STORE(doing->type, iterates ? (mw_u64)ctx->ax : hit->type);
+  MW_STORE(doing->sp, mw_return_slot(hit, ctx));
+  MW_STORE(doing->bp, (mw_u64)ctx->bp);
+  MW_STORE(doing->tgid, hit->tgid);
+  MW_STORE(doing->note, hits | hit->op << 4 | (iterates ? MW_NOTE_ITERATES : 0) | (mw_wrapped(hit) ? MW_NOTE_WRAPPED : 0));
 }
 
 static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
@@ -263,6 +279,7 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
   }
   counters->hits += 1;
   mw_count_site(hit.site);
+  mw_note_doing(&hit, ctx);
 
   hit.index = mw_slot_index(hit.tgid, hit.map);
   struct mw_slot* slot = mw_slot_at(hit.index);

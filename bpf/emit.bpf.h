@@ -51,6 +51,30 @@ static __always_inline void mw_head_fill(struct mw_event_head* head, mw_u32 kind
   head->layout = layout;
 }
 
+/* Where a goroutine's last operation was called from. */
+struct mw_caller {
+  mw_u64 pc; /* a return address, if the operation lasts; user space believes it only after a call of a map function */
+  mw_u32 op;
+};
+
+/* Of an operation on `map`, if that is the goroutine's last one: read from its own stack. It may end meanwhile, and its
+ * return address be overwritten by its caller's next call; one that began another operation is not believed. */
+static MW_NOINLINE int mw_caller_of(mw_u32 tgid, mw_u64 g, mw_u64 map, struct mw_caller* caller) {
+  struct mw_doing* doing = mw_doing_at(mw_doing_index(tgid, g));
+  if (!doing || !caller) {
+    return 0;
+  }
+  mw_u32 note = MW_LOAD(doing->note);
+  if (note & MW_NOTE_WRITING || MW_LOAD(doing->g) != g || MW_LOAD(doing->tgid) != tgid || MW_LOAD(doing->map) != map) {
+    return 0;
+  }
+  mw_u64 at = note & MW_NOTE_WRAPPED ? MW_LOAD(doing->bp) + 8 : MW_LOAD(doing->sp);
+  MW_YIELD(caller_read);
+  caller->pc = mw_read_u64(at, 0);
+  caller->op = MW_NOTE_OP(note);
+  return MW_LOAD(doing->note) == note;
+}
+
 /* What the deciding side knows of an overlap beyond the hit itself. */
 struct mw_side {
   mw_u32 role;

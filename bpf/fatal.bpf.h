@@ -5,26 +5,63 @@
 
 #include <emit.bpf.h>
 
-/* The map that a frame was called with, when the detector knows that address as a map of this process. ABIInternal
- * reserves spill space for register arguments above the return address: [CFA+0], [CFA+8], ... */
-static __always_inline mw_u64 mw_known_map(mw_u32 tgid, mw_u64 address) {
-  if (address < 4096) {
+/* Frames between the fatal path and the probed function: the map function itself, maps.fatal (1.24+), a wrapper. */
+#define MW_FATAL_FRAMES 4u
+
+/* What the goroutine was doing when it came here: its last hit, if the frame of that hit is one of the innermost. The
+ * frame is told by the place of its return address: [RSP] at the probe, [RBP + 8] in a frame. (The arguments' spill
+ * slots do not serve: a function that never spilled them leaves older values there.) */
+static __always_inline struct mw_doing* mw_doing_of(mw_u32 tgid, const struct pt_regs* ctx) {
+  struct mw_doing* doing = mw_doing_at(mw_doing_index(tgid, ctx->r14));
+  if (!doing || doing->g != ctx->r14 || doing->tgid != tgid) {
     return 0;
   }
-  struct mw_slot* slot = mw_slot_at(mw_slot_index(tgid, address));
-  return slot && slot->last_map == address && slot->last_tgid == tgid ? address : 0;
+  mw_u64 frame = ctx->bp;
+  for (mw_u32 i = 0; i < MW_FATAL_FRAMES; i++) {
+    if (frame + 8 == doing->sp) {
+      return doing;
+    }
+    frame = mw_read_u64(frame, 0);
+    if (!frame) {
+      return 0;
+    }
+  }
+  return 0;
 }
 
-static __always_inline mw_u64 mw_frame_map(mw_u32 tgid, mw_u64 bp, mw_u32 iter_map) {
-  mw_u64 first = mw_read_u64(bp + 16, 0);
-  mw_u64 map = mw_known_map(tgid, mw_read_u64(bp + 24, 0));
-  if (!map) {
-    map = mw_known_map(tgid, first);
+/* The crash's map and who else wrote it last. */
+static __always_inline void mw_tell_map(struct mw_fatal_event* event, struct mw_doing* doing, mw_u32 tgid,
+                                        const struct mw_layout* layout) {
+  event->last_map = event->last_type = event->last_len = 0;
+  event->other_g = event->other_goid = event->other_pc = 0;
+  event->other_op = MW_OP_NONE;
+  event->pad0 = 0;
+  if (!doing) {
+    return;
   }
-  if (!map && first >= 4096) {
-    map = mw_known_map(tgid, mw_read_u64(first + iter_map, 0));
+  mw_u64 map = doing->map;
+  event->last_map = map;
+  event->last_type = doing->note & MW_NOTE_ITERATES ? mw_read_u64(doing->type + layout->iter_type, 0) : doing->type;
+  event->last_len = mw_read_u64(map + layout->map_len, 0);
+  struct mw_slot* slot = mw_slot_at(mw_slot_index(tgid, map));
+  if (!slot || MW_LOAD(slot->last_map) != map || MW_LOAD(slot->last_tgid) != tgid) {
+    return;
   }
-  return map;
+  mw_u64 writer = MW_LOAD(slot->lastw_g);
+  if (writer == event->g) {
+    writer = MW_LOAD(slot->prevw_g);
+  }
+  if (!writer || writer == event->g) {
+    return;
+  }
+  struct mw_caller caller;
+  event->other_g = writer;
+  event->other_goid = mw_read_u64(writer + layout->goid, 0);
+  event->other_op = MW_OP_WRITE;
+  if (mw_caller_of(tgid, writer, map, &caller)) {
+    event->other_op = caller.op;
+    event->other_pc = caller.pc;
+  }
 }
 
 static __always_inline int mw_on_fatal(struct pt_regs* ctx, mw_u64 cookie) {
@@ -52,11 +89,7 @@ static __always_inline int mw_on_fatal(struct pt_regs* ctx, mw_u64 cookie) {
   event->ip = ctx->ip;
   event->sp = ctx->sp;
   event->bp = ctx->bp;
-  event->last_map = mw_frame_map(tgid, ctx->bp, layout->iter_map);
-  if (!event->last_map) {
-    mw_u64 outer = mw_read_u64(ctx->bp, 0); /* 1.24+: the map function calls maps.fatal, which calls runtime.fatal */
-    event->last_map = outer ? mw_frame_map(tgid, outer, layout->iter_map) : 0;
-  }
+  mw_tell_map(event, mw_doing_of(tgid, ctx), tgid, layout);
   mw_u32 flags = 0;
   mw_u64 length = ctx->bx;
   if (length > MW_MAX_TEXT) {

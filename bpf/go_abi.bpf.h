@@ -67,16 +67,16 @@ static __always_inline mw_u64 mw_type_of(const struct mw_hit* hit, const struct 
   return hit->arg == MW_ARG_ITER ? mw_read_u64(ctx->ax + hit->layout->iter_type, 0) : hit->type;
 }
 
-/* The PC in the caller: [RSP] at every class but CALL, where the caller itself is probed. 0 when unreadable. */
-static __always_inline mw_u64 mw_caller_pc(const struct pt_regs* ctx, mw_u32 site_class) {
-  return site_class == MW_SITE_CALL ? ctx->ip : mw_read_u64(ctx->sp, 0);
+/* Where the operation's return address lies, or will: at a call site it is pushed next. */
+static __always_inline mw_u64 mw_return_slot(const struct mw_hit* hit, const struct pt_regs* ctx) {
+  return hit->site_class == MW_SITE_CALL ? ctx->sp - 8 : ctx->sp;
 }
 
-/* The same in the code that uses the map: the Swiss methods are called by runtime.mapdelete*, mapclear and mapIter*,
- * whose frame RBP holds at a push. */
-static __always_inline mw_u64 mw_user_pc(const struct mw_hit* hit, const struct pt_regs* ctx) {
-  int wrapped = hit->arg == MW_ARG_METHOD || (hit->arg == MW_ARG_ITER && hit->layout->mark_mask == 0xff);
-  return wrapped && hit->site_class == MW_SITE_PUSH ? mw_read_u64(ctx->bp + 8, 0) : mw_caller_pc(ctx, hit->site_class);
+/* The Swiss methods are called by runtime.mapdelete*, mapclear and mapIter*, whose frame RBP holds at a push: the code
+ * that uses the map is one frame further out. */
+static __always_inline int mw_wrapped(const struct mw_hit* hit) {
+  int method = hit->arg == MW_ARG_METHOD || (hit->arg == MW_ARG_ITER && hit->layout->mark_mask == 0xff);
+  return method && hit->site_class == MW_SITE_PUSH;
 }
 
 static __always_inline mw_u64 mw_mix(mw_u64 x) {
@@ -89,6 +89,17 @@ static __always_inline mw_u64 mw_mix(mw_u64 x) {
 /* Key is (T, M): heaps of Go <= 1.25 all start at one address. */
 static __always_inline mw_u32 mw_slot_index(mw_u32 tgid, mw_u64 map) {
   return (mw_u32)mw_mix((map >> 4) + ((mw_u64)tgid << 44)) & (MW_SLOTS - 1);
+}
+
+/* Where in the program a hit is, without a read of user memory: the probe, and how deep in its stack the goroutine is.
+ * Go's stacks are aligned to their size, 2048 or more (runtime/stack.go), so the low bits of RSP are the same at each
+ * passage by one chain of calls. A hash, good for sharing out attention; never evidence. */
+static __always_inline mw_u64 mw_place(const struct mw_hit* hit, const struct pt_regs* ctx) {
+  return mw_mix(((mw_u64)hit->site << 32) ^ (ctx->sp & 0x7ff));
+}
+
+static __always_inline mw_u32 mw_doing_index(mw_u32 tgid, mw_u64 g) {
+  return (mw_u32)mw_mix((g >> 4) + ((mw_u64)tgid << 44)) & (MW_DOINGS - 1);
 }
 
 #endif

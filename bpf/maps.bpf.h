@@ -61,6 +61,13 @@ struct {
 } mw_pairs SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_DOINGS);
+  __type(key, mw_u32);
+  __type(value, struct mw_doing);
+} mw_doings SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, mw_u32);
@@ -116,6 +123,10 @@ static __always_inline struct mw_heat* mw_heat_at(mw_u32 index) {
 
 static __always_inline struct mw_pair* mw_pair_at(mw_u32 index) {
   return (struct mw_pair*)bpf_map_lookup_elem(&mw_pairs, &index);
+}
+
+static __always_inline struct mw_doing* mw_doing_at(mw_u32 index) {
+  return (struct mw_doing*)bpf_map_lookup_elem(&mw_doings, &index);
 }
 
 static __always_inline struct mw_counters* mw_counters_here(void) {

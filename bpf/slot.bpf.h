@@ -4,6 +4,9 @@
 
 #include <mapwatch/abi.h>
 
+#define MW_LOAD(field) (*(volatile __typeof__(field)*)&(field))
+#define MW_STORE(field, value) (*(volatile __typeof__(field)*)&(field) = (value))
+
 /* slot.map: 0 no watch, MW_BUSY being published or taken down, else the watched map. Heap pointers are never 1. */
 #define MW_BUSY 1ull
 
@@ -30,16 +33,10 @@ struct mw_slot {
   mw_u32 last_tgid; /* the last accessor, of the map last_map of process last_tgid */
   mw_u64 last_map;
   mw_u64 last_g;   /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
-  mw_u64 lastw_g;  /* the last writer: g */
-  mw_u64 lastw_pc; /* MW_LASTW: its caller's PC, what it did and a tag of lastw_g: the two words are written one after
-                      the other */
+  mw_u64 lastw_g;  /* the last writer's g */
+  mw_u64 prevw_g;  /* the last writer's before it; 0: there was none */
 };
 MW_ASSERT_SIZE(struct mw_slot, 64);
-
-/* PC 48 | op 3 | tag 13, lowest first. */
-#define MW_LASTW(pc, op, tag) (((mw_u64)(pc)&MW_ADDR_MASK) | ((mw_u64)((op)&7) << 48) | ((mw_u64)((tag)&0x1fff) << 51))
-#define MW_LASTW_OP(w) ((mw_u32)(((w) >> 48) & 7))
-#define MW_LASTW_TAG(w) ((mw_u32)((w) >> 51))
 
 #define MW_LAST_G(w) ((w)&MW_ADDR_MASK)
 #define MW_LAST_WARMTH(w) ((mw_u32)(((w) >> 48) & 0xff))
@@ -67,6 +64,24 @@ struct mw_pair {
   mw_u64 spent_ns;
 };
 MW_ASSERT_SIZE(struct mw_pair, 16);
+
+/* What a goroutine began last: ties a crash to its map, and tells where a writer that is still inside was called from.
+ * Direct-mapped: a newcomer takes the entry over. Written by the goroutine's own hits alone, under `note`'s odd bit. */
+struct mw_doing {
+  mw_u64 g;
+  mw_u64 map;
+  mw_u64 type; /* or, with MW_NOTE_ITERATES, the iterator that knows it */
+  mw_u64 sp;   /* where the operation's return address lies */
+  mw_u64 bp;   /* RBP at the probe */
+  mw_u32 tgid;
+  mw_u32 note; /* being written 1 | iterates 1 | wrapped 1 | unused 1 | op 4 | hits 24, lowest first */
+};
+MW_ASSERT_SIZE(struct mw_doing, 48);
+#define MW_NOTE_WRITING 1u
+#define MW_NOTE_ITERATES 2u
+#define MW_NOTE_WRAPPED 4u
+#define MW_NOTE_OP(note) (((note) >> 4) & 0xf)
+#define MW_NOTE_HIT 0x100u
 
 /* A process's bucket of held time. */
 struct mw_bucket {

@@ -8,9 +8,6 @@
 
 #include <go_abi.bpf.h>
 
-#define MW_LOAD(field) (*(volatile __typeof__(field)*)&(field))
-#define MW_STORE(field, value) (*(volatile __typeof__(field)*)&(field) = (value))
-
 enum mw_visit { MW_VISIT_NONE = 0, MW_VISIT_MET = 1, MW_VISIT_TORN = 2, MW_VISIT_BUSY = 3 };
 
 /* What a visitor learns of the watch it met. */

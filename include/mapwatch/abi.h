@@ -29,6 +29,7 @@ typedef unsigned long long mw_u64;
 #define MW_MAX_TARGETS 4096  /* processes watched at once */
 #define MW_SLOTS 65536u      /* watch table, direct-mapped, power of two */
 #define MW_PAIRS 16384u      /* allowance table by pair of sites, power of two */
+#define MW_DOINGS 8192u      /* last operation by goroutine, direct-mapped, power of two */
 
 /* What a goroutine does to a map. Values are written to recorded files: never renumbered. */
 enum mw_op {
@@ -164,7 +165,7 @@ struct mw_access_event {
   mw_u64 held_ns;  /* how long this side was held in all */
   mw_u64 other_g;
   mw_u64 other_goid;
-  mw_u64 other_pc; /* MARK: caller's PC of the last recorded write */
+  mw_u64 other_pc; /* MARK: where the last writer was called from, as its stack says; to be vouched for */
   mw_u8 other_op;
   mw_u8 pad0[3];
   mw_u32 flags; /* mw_access_flags */
@@ -187,14 +188,23 @@ struct mw_fatal_event {
   mw_u64 g;
   mw_u64 goid;
   mw_u64 gopc;
-  mw_u64 last_map; /* the map in the crashing frame's spilled arguments, when the detector knows it as a map; else 0 */
+  mw_u64 last_map; /* the map of the operation in whose frame the goroutine crashes; 0: its last hit was another frame's */
   mw_u64 ip;
   mw_u64 sp;
   mw_u64 bp;
   mw_u8 text[MW_MAX_TEXT];
   struct mw_stack stack;
+  /* Recordings of the first version end here: fields are only ever added, at the end (MW_FATAL_EVENT_V1). */
+  mw_u64 last_type; /* of last_map; 0 when the site did not tell */
+  mw_u64 last_len;  /* of last_map, as it is now */
+  mw_u64 other_g;   /* who wrote last_map last, this goroutine apart; 0: nobody is known to */
+  mw_u64 other_goid;
+  mw_u64 other_pc; /* as in an access event; 0 when it went on to another operation */
+  mw_u32 other_op;
+  mw_u32 pad0;
 };
-MW_ASSERT_SIZE(struct mw_fatal_event, 32 + 8 + 8 * 8 + MW_MAX_TEXT + 8 + 8 * MW_MAX_STACK);
+#define MW_FATAL_EVENT_V1 (32 + 8 + 8 * 8 + MW_MAX_TEXT + 8 + 8 * MW_MAX_STACK)
+MW_ASSERT_SIZE(struct mw_fatal_event, MW_FATAL_EVENT_V1 + 48);
 
 /* Per CPU; the user side sums them. Everything that is not delivered is counted here, by stage. */
 struct mw_counters {

@@ -3,19 +3,21 @@
 #include <cstring>
 
 #include <detector.bpf.h>
+#include <fatal.bpf.h>
 
 namespace mapwatch::bpf_test {
 
 namespace {
 Machine* machine = nullptr;
 union Reserved {
+  mw_event_head head;
   mw_access_event access;
-  unsigned char bytes[sizeof(mw_fatal_event)];
+  mw_fatal_event fatal;
 };
 Reserved reserved;
 }  // namespace
 
-Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS) {
+Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), doings(MW_DOINGS) {
   layout.goid = 8;
   layout.gopc = 16;
   layout.mark = 34;
@@ -52,20 +54,44 @@ void Machine::hold_all(mw_u32 tgid) {
 }
 
 void Machine::hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls, mw_u64 rflags) {
-  const mw_u64 outer = current;
-  current = (static_cast<mw_u64>(goroutine.tgid) << 32) | goroutine.tid;
   pt_regs regs = {};
   regs.ax = 0x500000;
   regs.bx = map.address;
+  regs.flags = rflags;
+  probe(goroutine, regs, MW_COOKIE(op, cls, MW_ARG_FUNC, 0, 7));
+}
+
+void Machine::iterate(const Goroutine& goroutine, mw_u64 iterator) {
+  pt_regs regs = {};
+  regs.ax = iterator;
+  probe(goroutine, regs, MW_COOKIE(MW_OP_ITERATE, MW_SITE_PUSH, MW_ARG_ITER, 0, 8));
+}
+
+void Machine::probe(const Goroutine& goroutine, pt_regs regs, mw_u64 cookie) {
+  const mw_u64 outer = current;
+  current = (static_cast<mw_u64>(goroutine.tgid) << 32) | goroutine.tid;
   regs.r14 = goroutine.g;
   regs.ip = 0x400100;
-  regs.sp = 0x7000000000ull + goroutine.g % 0x1000 * 0x100;
-  regs.flags = rflags;
+  regs.sp = stack_of(goroutine);
   words[regs.sp] = goroutine.caller_pc;
   words[goroutine.g + layout.goid] = goroutine.g & 0xffff;
-  mw_on_map(&regs, MW_COOKIE(op, cls, MW_ARG_FUNC, 0, 7));
+  mw_on_map(&regs, cookie);
   now += 1000;
   current = outer;
+}
+
+void Machine::fatal(const Goroutine& goroutine, mw_u64 frame) {
+  current = (static_cast<mw_u64>(goroutine.tgid) << 32) | goroutine.tid;
+  pt_regs regs = {};
+  regs.ax = 0x600000;
+  regs.bx = 8;
+  regs.r14 = goroutine.g;
+  regs.ip = 0x400900;
+  regs.sp = frame - 0x40;
+  regs.bp = frame;
+  words[0x600000] = 0;
+  mw_on_fatal(&regs, MW_COOKIE(MW_OP_FATAL, MW_SITE_PUSH, MW_ARG_NONE, 0, 9));
+  current = 0;
 }
 
 void Machine::call_hook(const std::string& point) {
@@ -140,6 +166,7 @@ mw_layout* mw_layout_at(mw_u32 index) { return index == 0 ? &machine->layout : n
 mw_slot* mw_slot_at(mw_u32 index) { return index < machine->slots.size() ? &machine->slots[index] : nullptr; }
 mw_heat* mw_heat_at(mw_u32 index) { return index < machine->heats.size() ? &machine->heats[index] : nullptr; }
 mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &machine->pairs[index] : nullptr; }
+mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &machine->doings[index] : nullptr; }
 mw_counters* mw_counters_here() { return &machine->counters; }
 void mw_count_site(mw_u32) {}
 
@@ -151,7 +178,9 @@ void* mw_event_reserve(mw_u64 size) {
 }
 
 void mw_event_submit(void* event) {
-  mw_access_event copy;
-  std::memcpy(&copy, event, sizeof(copy));
-  machine->events.push_back(copy);
+  if (static_cast<mw_event_head*>(event)->kind == MW_EVENT_FATAL) {
+    machine->fatals.push_back(*static_cast<mw_fatal_event*>(event));
+    return;
+  }
+  machine->events.push_back(*static_cast<mw_access_event*>(event));
 }

@@ -27,6 +27,7 @@ struct Goroutine {
   mw_u32 tgid = 100;
   mw_u32 tid = 101;
   mw_u64 caller_pc = 0x401000;
+  mw_u64 depth = 0;  ///< bytes of stack its callers use: tells chains of calls apart
 };
 
 class Machine {
@@ -37,6 +38,15 @@ class Machine {
   GoMap& new_map(mw_u64 address = 0);
   /// One operation reaches its probe.
   void hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls = MW_SITE_PUSH, mw_u64 rflags = 0);
+  /// One step of an iterator, whose fields are in `words`.
+  void iterate(const Goroutine& goroutine, mw_u64 iterator);
+  /// It reaches runtime.fatal, called in the frame at `frame` (its saved RBP; the return address lies 8 above).
+  void fatal(const Goroutine& goroutine, mw_u64 frame);
+  /// The frame of the operation that the goroutine's last hit began.
+  static mw_u64 frame_of(const Goroutine& goroutine) { return stack_of(goroutine) - 8; }
+  static mw_u64 stack_of(const Goroutine& goroutine) {
+    return 0x7000000800ull + goroutine.g % 0x1000 * 0x1000 - goroutine.depth;
+  }
   /// Called at each turn of a dwell or hold and at each MW_YIELD, with its name ("turn" for spins). Hooks do not nest.
   std::function<void(const std::string&)> hook;
   /// Every candidate dwells.
@@ -47,12 +57,14 @@ class Machine {
   }
 
   std::vector<mw_access_event> events;
+  std::vector<mw_fatal_event> fatals;
   std::unordered_map<mw_u32, mw_policy> policies;
   std::unordered_map<mw_u32, mw_bucket> buckets;
   mw_layout layout = {};
   std::vector<mw_slot> slots;
   std::vector<mw_heat> heats;
   std::vector<mw_pair> pairs;
+  std::vector<mw_doing> doings;
   mw_counters counters = {};
   mw_u64 now = 1'000'000'000;
   bool ring_full = false;
@@ -63,6 +75,8 @@ class Machine {
   void call_hook(const std::string& point);
 
  private:
+  void probe(const Goroutine& goroutine, pt_regs regs, mw_u64 cookie);
+
   bool in_hook_ = false;
 };
 

@@ -19,6 +19,7 @@ mw_layout* mw_layout_at(mw_u32 index);
 mw_slot* mw_slot_at(mw_u32 index);
 mw_heat* mw_heat_at(mw_u32 index);
 mw_pair* mw_pair_at(mw_u32 index);
+mw_doing* mw_doing_at(mw_u32 index);
 mw_counters* mw_counters_here();
 void mw_count_site(mw_u32 site);
 void* mw_event_reserve(mw_u64 size);

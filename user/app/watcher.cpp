@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "app/output.h"
+#include "app/vouch.h"
 #include "attach/cpu_limits.h"
 #include "attach/text_check.h"
 #include "base/log.h"
@@ -250,13 +251,19 @@ void Watcher::disable(std::uint32_t tgid, const std::string& why) {
 
 void Watcher::on_record(Bytes bytes, std::vector<int>& execs) {
   auto event = ingest::decode(bytes);
+  std::vector<std::byte> vouched;
   if (event) {
+    const std::uint32_t tgid = std::visit([](const auto& any) { return any.head.tgid; }, *event);
     if (const auto why = trust_.judge(*event)) {
-      disable(std::visit([](const auto& any) { return any.head.tgid; }, *event), *why);
+      disable(tgid, *why);
     }
-    if (trust_.distrusts(std::visit([](const auto& any) { return any.head.tgid; }, *event))) {
+    if (trust_.distrusts(tgid)) {
       return;  // not recorded either: a replay tells what the run told
     }
+    const auto target = targets_.find(static_cast<int>(tgid));
+    const Watched* watched = target == targets_.end() ? nullptr : &target->second;
+    vouched = vouch(*event, bytes, watched ? &watched->binary->binary : nullptr, watched ? watched->bias : 0);
+    bytes = vouched.empty() ? bytes : Bytes(vouched.data(), vouched.size());
   }
   record(ingest::ChunkTag::kEvent, bytes);
   if (!event) {

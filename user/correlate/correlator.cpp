@@ -196,10 +196,14 @@ class Correlator::Impl {
     if (crash.map == 0) {
       return crash;
     }
+    if (!crash.map_by_hazard) {
+      crash.map_type = event.last_type;
+      crash.map_len = event.last_len;
+    }
     std::vector<Access> writers;
     if (const MapRecord* record = history_.find(crash.tgid, crash.map)) {
-      crash.map_type = record->type;
-      crash.map_len = record->len;
+      crash.map_type = crash.map_type != 0 ? crash.map_type : record->type;
+      crash.map_len = crash.map_len ? crash.map_len : record->len;
       crash.first_map_hazard_ns = record->first_hazard_ns;
       writers = record->writers;
     }
@@ -215,8 +219,24 @@ class Correlator::Impl {
                                     [&](const Access& writer) { return writer.goid != crash.access.goid; });
     if (other != writers.end()) {
       crash.other = *other;
+    } else if (event.other_g != 0) {
+      crash.other = last_writer(event);
     }
     return crash;
+  }
+
+  /// What the kernel side remembers of the map's last writer: no hazard told more.
+  static Access last_writer(const FatalEvent& event) {
+    Access other;
+    other.op = event.other_op;
+    other.g = event.other_g;
+    other.goid = event.other_goid;
+    other.attribution = Attribution::kUnknown;
+    if (event.other_pc != 0) {
+      other.attribution = Attribution::kLastWriter;
+      other.stack = {event.other_pc};
+    }
+    return other;
   }
 
   Options options_;

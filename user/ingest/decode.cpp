@@ -112,6 +112,19 @@ Result<Event> decode_fatal(Bytes record) {
   event.goid = raw.goid;
   event.gopc = raw.gopc;
   event.last_map = raw.last_map;
+  event.last_type = raw.last_type;
+  if (raw.last_map != 0 && record.size() == sizeof(raw)) {
+    event.last_len = raw.last_len;
+  }
+  if (raw.other_g != 0) {
+    if (!is_map_op(raw.other_op)) {
+      return malformed("fatal", "other_op", raw.other_op);
+    }
+    event.other_g = raw.other_g;
+    event.other_goid = raw.other_goid;
+    event.other_pc = raw.other_pc;
+    event.other_op = static_cast<mw_op>(raw.other_op);
+  }
   event.ip = raw.ip;
   event.sp = raw.sp;
   event.bp = raw.bp;

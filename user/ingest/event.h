@@ -58,7 +58,14 @@ struct FatalEvent {
   std::uint64_t g = 0;
   std::uint64_t goid = 0;
   std::uint64_t gopc = 0;
-  std::uint64_t last_map = 0;  ///< map of this goroutine's last recorded access; 0 unknown
+  std::uint64_t last_map = 0;   ///< map of the operation in which it crashes; 0 unknown
+  std::uint64_t last_type = 0;  ///< address of that map's type; 0 when the site did not tell
+  std::optional<std::uint64_t> last_len;  ///< entries of that map; none in recordings of the first version
+  /// Who else wrote that map last; other_g is 0 when nobody is known to have.
+  std::uint64_t other_g = 0;
+  std::uint64_t other_goid = 0;
+  std::uint64_t other_pc = 0;  ///< 0 unknown
+  mw_op other_op = MW_OP_NONE;
   std::uint64_t ip = 0;
   std::uint64_t sp = 0;
   std::uint64_t bp = 0;

@@ -312,6 +312,38 @@ TEST(Correlator, CrashUsesHalvesThatStillWait) {
   EXPECT_EQ(late[0].partner, Partner::kCrashBetween);
 }
 
+TEST(Correlator, ColdCrashTellsMapAndLastWriter) {
+  Correlator correlator;
+  auto dead = fatal("concurrent map read and map write", 27, 5'000);
+  dead.last_type = 0x4a0000;
+  dead.last_len = 3;
+  dead.other_g = 0xc000000400;
+  dead.other_goid = 29;
+  dead.other_op = MW_OP_DELETE;
+  dead.other_pc = 0x401230;
+  const Crash crash = crash_of(correlator.add(dead));
+  EXPECT_EQ(crash.map_type, 0x4a0000u);
+  EXPECT_EQ(crash.map_len, 3u);
+  ASSERT_TRUE(crash.other);
+  EXPECT_EQ(crash.other->goid, 29u);
+  EXPECT_EQ(crash.other->op, MW_OP_DELETE);
+  EXPECT_EQ(crash.other->attribution, Attribution::kLastWriter);
+  EXPECT_EQ(crash.other->stack, std::vector<std::uint64_t>{0x401230});
+}
+
+TEST(Correlator, CrashPrefersTheSideThatAHazardObserved) {
+  Correlator correlator;
+  correlator.add(visitor(MW_OP_WRITE, 29, 1'000));
+  correlator.add(watcher(MW_OP_WRITE, 27, 1'100));
+  auto dead = fatal("concurrent map writes", 27, 5'000);
+  dead.other_g = 0xc000000400;
+  dead.other_goid = 31;
+  dead.other_op = MW_OP_WRITE;
+  const Crash crash = crash_of(correlator.add(dead));
+  ASSERT_TRUE(crash.other);
+  EXPECT_EQ(crash.other->goid, 29u);
+}
+
 TEST(Correlator, CrashThatDoesNotTellItsMapIsTiedToTheSameCall) {
   const auto crash_after = [](std::uint64_t later_ns, auto change) {
     Correlator correlator;

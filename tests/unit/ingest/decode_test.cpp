@@ -83,6 +83,24 @@ TEST(Decode, StackMayBeginAtTheSecondWord) {
   EXPECT_FALSE(decode_raw(raw));
 }
 
+TEST(Decode, FatalEventOfTheFirstVersionLacksTheMapsFacts) {
+  mw_fatal_event raw = fatal_event();
+  raw.last_map = 0xc000012340;
+  raw.last_len = 3;
+  raw.other_g = 0xc000000400;
+  raw.other_op = MW_OP_WRITE;
+  const auto now = decode_raw(raw);
+  ASSERT_TRUE(now);
+  EXPECT_EQ(std::get<FatalEvent>(*now).last_len, 3u);
+  EXPECT_EQ(std::get<FatalEvent>(*now).other_g, 0xc000000400u);
+  raw.head.size = MW_FATAL_EVENT_V1;
+  const auto then = decode(Bytes(&raw, MW_FATAL_EVENT_V1));
+  ASSERT_TRUE(then);
+  EXPECT_EQ(std::get<FatalEvent>(*then).last_map, 0xc000012340u);
+  EXPECT_EQ(std::get<FatalEvent>(*then).last_len, std::nullopt);
+  EXPECT_EQ(std::get<FatalEvent>(*then).other_g, 0u);
+}
+
 TEST(Decode, Fatal) {
   const auto event = decode_raw(fatal_event());
   ASSERT_TRUE(event);

@@ -1,0 +1,92 @@
+// Which operations are held: bounds per map, per process and per pair of sites.
+#include <gtest/gtest.h>
+
+#include "machine.h"
+
+namespace mapwatch::bpf_test {
+namespace {
+
+const Goroutine kA{0xc000000010ull, 100, 101, 0x401000};
+const Goroutine kB{0xc000000020ull, 100, 102, 0x402000};
+
+class AllowanceTest : public testing::Test {
+ protected:
+  AllowanceTest() {
+    machine_.hold_all();
+    machine_.policies[100].flags = 0;
+  }
+
+  /// `count` alternating writes of A and B, `gap_ns` apart.
+  void alternate(const GoMap& map, int count, mw_u64 gap_ns) {
+    for (int i = 0; i < count; ++i) {
+      machine_.hit(i % 2 == 0 ? kA : kB, MW_OP_WRITE, map);
+      machine_.now += gap_ns;
+    }
+  }
+
+  Machine machine_;
+};
+
+TEST_F(AllowanceTest, SlowMapIsHeldAboutTwentyTimesASecond) {
+  alternate(machine_.new_map(), 1000, 10'000'000);  // 100 a second for 10 s
+  EXPECT_GE(machine_.counters.dwells, 120u);
+  EXPECT_LE(machine_.counters.dwells, 420u);
+}
+
+TEST_F(AllowanceTest, FastMapIsBoundByTheProcessBucket) {
+  const mw_u64 begin = machine_.now;
+  alternate(machine_.new_map(), 200'000, 1'000);
+  const mw_u64 wall = machine_.now - begin;
+  const mw_u64 allowed = wall / 1'000'000 * machine_.policies[100].share_ppm + machine_.policies[100].burst_ns * 2;
+  EXPECT_GT(machine_.counters.dwells, 10u);
+  EXPECT_LE(machine_.counters.dwell_ns, allowed);
+  EXPECT_GT(machine_.counters.refused_budget + machine_.counters.refused_rate, 0u);
+}
+
+// Many maps at one busy pair of sites, and one rare pair: the rare one is served all the same.
+TEST_F(AllowanceTest, RarePairIsNotStarved) {
+  std::vector<const GoMap*> busy;
+  for (int i = 0; i < 200; ++i) {
+    busy.push_back(&machine_.new_map());
+  }
+  const GoMap& rare = machine_.new_map();
+  Goroutine rare_a = kA;
+  Goroutine rare_b = kB;
+  rare_a.depth = 0x70;
+  rare_b.depth = 0x80;
+  mw_u64 rare_dwells = 0;
+  for (int round = 0; round < 400; ++round) {
+    for (const GoMap* map : busy) {
+      machine_.hit(round % 2 == 0 ? kA : kB, MW_OP_WRITE, *map);
+    }
+    const mw_u64 before = machine_.counters.dwells;
+    machine_.hit(round % 2 == 0 ? rare_a : rare_b, MW_OP_WRITE, rare);
+    rare_dwells += machine_.counters.dwells - before;
+    machine_.now += 1'000'000;
+  }
+  EXPECT_GT(machine_.counters.refused_budget, 0u);
+  EXPECT_GE(rare_dwells, 5u);
+}
+
+// A dwell that others queue behind (they come to the map just after it) is not made longer; one that holds nobody up
+// is.
+TEST_F(AllowanceTest, DwellGrowsOnlyWhereNobodyQueues) {
+  const GoMap& calm = machine_.new_map();
+  alternate(calm, 3000, 10'000'000);
+  const mw_u64 calm_mean = machine_.counters.dwell_ns / machine_.counters.dwells;
+  EXPECT_GT(calm_mean, 100'000u);
+
+  Machine crowded;
+  crowded.hold_all();
+  crowded.policies[100].flags = 0;
+  const GoMap& map = crowded.new_map();
+  for (int i = 0; i < 3000; ++i) {
+    crowded.hit(i % 2 == 0 ? kA : kB, MW_OP_WRITE, map);
+    crowded.hit(i % 2 == 0 ? kB : kA, MW_OP_WRITE, map);
+    crowded.now += 10'000'000;
+  }
+  EXPECT_LT(crowded.counters.dwell_ns / crowded.counters.dwells, 60'000u);
+}
+
+}  // namespace
+}  // namespace mapwatch::bpf_test
