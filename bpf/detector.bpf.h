@@ -243,7 +243,8 @@ static __always_inline void mw_note_doing(const struct mw_hit* hit, const struct
   MW_STORE(doing->sp, mw_return_slot(hit, ctx));
   MW_STORE(doing->bp, (mw_u64)ctx->bp);
   MW_STORE(doing->tgid, hit->tgid);
-  MW_STORE(doing->note, hits | hit->op << 4 | (iterates ? MW_NOTE_ITERATES : 0) | (mw_wrapped(hit) ? MW_NOTE_WRAPPED : 0));
+  MW_STORE(doing->note,
+           hits | hit->op << 4 | (iterates ? MW_NOTE_ITERATES : 0) | (mw_wrapped(hit) ? MW_NOTE_WRAPPED : 0));
 }
 
 static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {

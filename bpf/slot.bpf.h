@@ -32,9 +32,9 @@ struct mw_slot {
   mw_u32 tgid;
   mw_u32 last_tgid; /* the last accessor, of the map last_map of process last_tgid */
   mw_u64 last_map;
-  mw_u64 last_g;   /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
-  mw_u64 lastw_g;  /* the last writer's g */
-  mw_u64 prevw_g;  /* the last writer's before it; 0: there was none */
+  mw_u64 last_g;  /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
+  mw_u64 lastw_g; /* the last writer's g */
+  mw_u64 prevw_g; /* the last writer's before it; 0: there was none */
 };
 MW_ASSERT_SIZE(struct mw_slot, 64);
 

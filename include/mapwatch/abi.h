@@ -22,14 +22,14 @@ typedef unsigned long long mw_u64;
 
 #define MW_ABI_VERSION 1u
 
-#define MW_MAX_STACK 64      /* frames kept of one stack; a longer one is cut and says so (MW_ACCESS_STACK_CUT) */
-#define MW_MAX_TEXT 128      /* bytes kept of a fatal string; Go's own are under 64 */
-#define MW_MAX_LAYOUTS 256   /* binaries watched at once */
-#define MW_MAX_SITES 65536   /* armed sites over all binaries */
-#define MW_MAX_TARGETS 4096  /* processes watched at once */
-#define MW_SLOTS 65536u      /* watch table, direct-mapped, power of two */
-#define MW_PAIRS 16384u      /* allowance table by pair of sites, power of two */
-#define MW_DOINGS 8192u      /* last operation by goroutine, direct-mapped, power of two */
+#define MW_MAX_STACK 64     /* frames kept of one stack; a longer one is cut and says so (MW_ACCESS_STACK_CUT) */
+#define MW_MAX_TEXT 128     /* bytes kept of a fatal string; Go's own are under 64 */
+#define MW_MAX_LAYOUTS 256  /* binaries watched at once */
+#define MW_MAX_SITES 65536  /* armed sites over all binaries */
+#define MW_MAX_TARGETS 4096 /* processes watched at once */
+#define MW_SLOTS 65536u     /* watch table, direct-mapped, power of two */
+#define MW_PAIRS 16384u     /* allowance table by pair of sites, power of two */
+#define MW_DOINGS 8192u     /* last operation by goroutine, direct-mapped, power of two */
 
 /* What a goroutine does to a map. Values are written to recorded files: never renumbered. */
 enum mw_op {
@@ -47,8 +47,10 @@ enum mw_op {
 /* The instruction a probe sits on decides where the caller's PC is and which hits count. */
 enum mw_site_class {
   MW_SITE_NONE = 0,
-  MW_SITE_PUSH = 1,  /* prologue's `push %rbp` (Go 1.21+): arguments in registers, [RSP] return address, RBP the caller's frame */
-  MW_SITE_JCC = 2,   /* stack check's jbe (Go 1.17-1.20): as PUSH; a hit with CF or ZF set is about to grow the stack: not counted */
+  MW_SITE_PUSH =
+      1, /* prologue's `push %rbp` (Go 1.21+): arguments in registers, [RSP] return address, RBP the caller's frame */
+  MW_SITE_JCC = 2, /* stack check's jbe (Go 1.17-1.20): as PUSH; a hit with CF or ZF set is about to grow the stack: not
+                      counted */
   MW_SITE_CALL = 3,  /* `call rel32` in the caller: [RSP] is no return address, chain[0] is the caller */
   MW_SITE_ENTRY = 4, /* first instruction, single-stepped: fatal and throw before Go 1.21 only; as PUSH */
 };
@@ -56,17 +58,16 @@ enum mw_site_class {
 /* Where the map pointer and the map type are at a site. */
 enum mw_arg {
   MW_ARG_NONE = 0,
-  MW_ARG_FUNC = 1, /* runtime.map*: type RAX, map RBX */
-  MW_ARG_METHOD = 2, /* (*Map).Delete/Clear/Clone: map RAX, type RBX */
-  MW_ARG_ITER = 3, /* mapiternext, (*Iter).Next: iterator RAX; map and type are fields of it (struct mw_layout) */
+  MW_ARG_FUNC = 1,      /* runtime.map*: type RAX, map RBX */
+  MW_ARG_METHOD = 2,    /* (*Map).Delete/Clear/Clone: map RAX, type RBX */
+  MW_ARG_ITER = 3,      /* mapiternext, (*Iter).Next: iterator RAX; map and type are fields of it (struct mw_layout) */
   MW_ARG_ITER_INIT = 4, /* (*Iter).Init: iterator RAX, type RBX, map RCX */
 };
 
 /* The cookie of a link's site: kind 8 | class 4 | arg 4 | layout 16 | site 32 bits, lowest first. */
-#define MW_COOKIE(op, cls, arg, layout, site)                                                     \
-  ((mw_u64)(op) | ((mw_u64)(cls) << 8) | ((mw_u64)(arg) << 12) | ((mw_u64)(layout) << 16) |       \
-   ((mw_u64)(site) << 32))
-#define MW_COOKIE_OP(c) ((mw_u32)((c) & 0xff))
+#define MW_COOKIE(op, cls, arg, layout, site) \
+  ((mw_u64)(op) | ((mw_u64)(cls) << 8) | ((mw_u64)(arg) << 12) | ((mw_u64)(layout) << 16) | ((mw_u64)(site) << 32))
+#define MW_COOKIE_OP(c) ((mw_u32)((c)&0xff))
 #define MW_COOKIE_CLASS(c) ((mw_u32)(((c) >> 8) & 0xf))
 #define MW_COOKIE_ARG(c) ((mw_u32)(((c) >> 12) & 0xf))
 #define MW_COOKIE_LAYOUT(c) ((mw_u32)(((c) >> 16) & 0xffff))
@@ -93,14 +94,14 @@ enum mw_policy_flags {
 /* What a process may be charged, by tgid (in the initial PID namespace). */
 struct mw_policy {
   mw_u32 flags;
-  mw_u32 dwell_ns;      /* how long a watch stands at first */
-  mw_u32 dwell_max_ns;  /* and at most, where nobody was seen to queue behind it */
-  mw_u32 hold_max_ns;   /* the longest wait for a mark to clear */
-  mw_u32 per_second;    /* operations of one map that may be held per second, at least */
-  mw_u32 one_in;        /* and 1 in this many hits of a map */
-  mw_u32 share_ppm;     /* held time per process, parts per million of wall time: the bucket's rate */
-  mw_u32 tgid;          /* whose it is; filled by Kernel::set_policy */
-  mw_u64 burst_ns;      /* the bucket's size */
+  mw_u32 dwell_ns;     /* how long a watch stands at first */
+  mw_u32 dwell_max_ns; /* and at most, where nobody was seen to queue behind it */
+  mw_u32 hold_max_ns;  /* the longest wait for a mark to clear */
+  mw_u32 per_second;   /* operations of one map that may be held per second, at least */
+  mw_u32 one_in;       /* and 1 in this many hits of a map */
+  mw_u32 share_ppm;    /* held time per process, parts per million of wall time: the bucket's rate */
+  mw_u32 tgid;         /* whose it is; filled by Kernel::set_policy */
+  mw_u64 burst_ns;     /* the bucket's size */
 };
 MW_ASSERT_SIZE(struct mw_policy, 40);
 
@@ -188,7 +189,8 @@ struct mw_fatal_event {
   mw_u64 g;
   mw_u64 goid;
   mw_u64 gopc;
-  mw_u64 last_map; /* the map of the operation in whose frame the goroutine crashes; 0: its last hit was another frame's */
+  mw_u64
+      last_map; /* the map of the operation in whose frame the goroutine crashes; 0: its last hit was another frame's */
   mw_u64 ip;
   mw_u64 sp;
   mw_u64 bp;
@@ -208,20 +210,20 @@ MW_ASSERT_SIZE(struct mw_fatal_event, MW_FATAL_EVENT_V1 + 48);
 
 /* Per CPU; the user side sums them. Everything that is not delivered is counted here, by stage. */
 struct mw_counters {
-  mw_u64 hits;          /* counted operations on watched processes */
-  mw_u64 ignored;       /* hits of processes not watched, restarts of a stack check, nil maps */
+  mw_u64 hits;    /* counted operations on watched processes */
+  mw_u64 ignored; /* hits of processes not watched, restarts of a stack check, nil maps */
   mw_u64 candidates;
   mw_u64 dwells;
-  mw_u64 dwell_ns;      /* measured */
-  mw_u64 holds;         /* waits for a mark or a partner */
-  mw_u64 hold_ns;       /* measured */
-  mw_u64 overlaps;      /* halves decided, before they are sent */
-  mw_u64 refused_rate;  /* candidates that the map's own bound refused */
+  mw_u64 dwell_ns;       /* measured */
+  mw_u64 holds;          /* waits for a mark or a partner */
+  mw_u64 hold_ns;        /* measured */
+  mw_u64 overlaps;       /* halves decided, before they are sent */
+  mw_u64 refused_rate;   /* candidates that the map's own bound refused */
   mw_u64 refused_budget; /* candidates that the process's bucket or the pair's share refused */
-  mw_u64 lost_ring;     /* events that found the ring full */
-  mw_u64 lost_slot;     /* watches that found their slot taken by another map */
-  mw_u64 lost_read;     /* mark or iterator could not be read from user memory */
-  mw_u64 torn;          /* visits that a changed generation made void */
+  mw_u64 lost_ring;      /* events that found the ring full */
+  mw_u64 lost_slot;      /* watches that found their slot taken by another map */
+  mw_u64 lost_read;      /* mark or iterator could not be read from user memory */
+  mw_u64 torn;           /* visits that a changed generation made void */
 };
 MW_ASSERT_SIZE(struct mw_counters, 14 * 8);
 

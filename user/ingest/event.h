@@ -58,8 +58,8 @@ struct FatalEvent {
   std::uint64_t g = 0;
   std::uint64_t goid = 0;
   std::uint64_t gopc = 0;
-  std::uint64_t last_map = 0;   ///< map of the operation in which it crashes; 0 unknown
-  std::uint64_t last_type = 0;  ///< address of that map's type; 0 when the site did not tell
+  std::uint64_t last_map = 0;             ///< map of the operation in which it crashes; 0 unknown
+  std::uint64_t last_type = 0;            ///< address of that map's type; 0 when the site did not tell
   std::optional<std::uint64_t> last_len;  ///< entries of that map; none in recordings of the first version
   /// Who else wrote that map last; other_g is 0 when nobody is known to have.
   std::uint64_t other_g = 0;
