@@ -239,7 +239,7 @@ static __always_inline void mw_note_doing(const struct mw_hit* hit, const struct
   MW_STORE(doing->note, hits | MW_NOTE_WRITING);
   MW_STORE(doing->g, hit->g);
   MW_STORE(doing->map, hit->map);
-  MW_STORE(doing->type, iterates ? (mw_u64)ctx->ax : hit->type);
+  MW_STORE(doing->type, hit->type);
   MW_STORE(doing->sp, mw_return_slot(hit, ctx));
   MW_STORE(doing->bp, (mw_u64)ctx->bp);
   MW_STORE(doing->tgid, hit->tgid);

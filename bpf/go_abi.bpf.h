@@ -12,7 +12,7 @@
 struct mw_hit {
   mw_u64 g;
   mw_u64 map;
-  mw_u64 type;
+  mw_u64 type; /* at an iterator's step: the iterator */
   mw_u32 tgid;
   mw_u32 tid;
   mw_u32 op;
@@ -50,7 +50,7 @@ static __always_inline int mw_decode_args(struct mw_hit* hit, const struct pt_re
       hit->map = ctx->cx;
       break;
     case MW_ARG_ITER:
-      hit->type = 0;
+      hit->type = ctx->ax; /* the iterator, which knows it: mw_type_of */
       hit->map = 0;
       if (bpf_probe_read_user(&hit->map, sizeof(hit->map), (const void*)(ctx->ax + hit->layout->iter_map))) {
         return -1;
@@ -64,7 +64,7 @@ static __always_inline int mw_decode_args(struct mw_hit* hit, const struct pt_re
 
 /* The map's type costs a read at an iterator: only for reports. */
 static __always_inline mw_u64 mw_type_of(const struct mw_hit* hit, const struct pt_regs* ctx) {
-  return hit->arg == MW_ARG_ITER ? mw_read_u64(ctx->ax + hit->layout->iter_type, 0) : hit->type;
+  return hit->arg == MW_ARG_ITER ? mw_read_u64(hit->type + hit->layout->iter_type, 0) : hit->type;
 }
 
 /* Where the operation's return address lies, or will: at a call site it is pushed next. */

@@ -63,7 +63,8 @@ Result<void> check_release() {
 
 tl::unexpected<Error> load_error(int error) {
   const std::string log = std::exchange(libbpf_log(), {});
-  if (error == EPERM || error == EACCES) {
+  // The verifier refuses with EACCES too, and says why at length.
+  if (error == EPERM || (error == EACCES && log.find("PROG LOAD LOG") == std::string::npos)) {
     return fail(ErrorKind::kPermission, "cannot load BPF programs: permission denied",
                 "run as root, or with CAP_BPF and CAP_PERFMON; see `mapwatch doctor`");
   }
