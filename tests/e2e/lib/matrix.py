@@ -52,17 +52,20 @@ def twin(context, binary, scenario, seconds):
     target.finish()
 
 
-def cell(version, mode, number, scenarios_in_quick):
+# The scenarios take turns over the cells, so that each of them runs in many; all of them in all cells would take a day.
+IN_QUICK, IN_FULL = 2, 3
+
+
+def cell(version, mode, number):
     def run(context):
         binary = fixtures.build(version, mode)
         known = fixtures.scenarios(binary)
         names = sorted(name for name, s in known.items() if s["racy"] and not s.get("trap"))
-        if not context.full:
-            # The scenarios take turns over the cells, so that a quick run has each of them somewhere.
-            names = [names[(number * scenarios_in_quick + n) % len(names)] for n in range(scenarios_in_quick)]
+        count = IN_FULL if context.full else IN_QUICK
+        names = [names[(number * count + n) % len(names)] for n in range(count)]
         for name in names:
             racy(context, binary, version, known[name])
-            twin(context, binary, known[known[name]["twin"]], seconds=5 if context.full else 2)
+            twin(context, binary, known[known[name]["twin"]], seconds=3 if context.full else 2)
     return run
 
 
@@ -71,8 +74,8 @@ def register_cells():
     for mode in ("plain", "pie-stripped", "stripped", "pie", "cgo", "noopt"):
         for version in fixtures.VERSIONS:
             quick = mode in ("plain", "pie-stripped") or version in FULL_MODES
-            case(f"matrix/{version}/{mode}", quick=quick, builds=[(version, mode)])(cell(version, mode, number, 2))
-            number += quick
+            case(f"matrix/{version}/{mode}", quick=quick, builds=[(version, mode)])(cell(version, mode, number))
+            number += 1
 
 
 register_cells()
