@@ -241,7 +241,7 @@ static __always_inline void mw_note_doing(const struct mw_hit* hit, const struct
   MW_STORE(doing->map, hit->map);
   MW_STORE(doing->type, hit->type);
   MW_STORE(doing->sp, mw_return_slot(hit, ctx));
-  MW_STORE(doing->bp, (mw_u64)ctx->bp);
+  MW_STORE(doing->bp, (mw_u64)MW_REG(ctx, bp));
   MW_STORE(doing->tgid, hit->tgid);
   MW_STORE(doing->note,
            hits | hit->op << 4 | (iterates ? MW_NOTE_ITERATES : 0) | (mw_wrapped(hit) ? MW_NOTE_WRAPPED : 0));
@@ -258,7 +258,7 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
   hit.tid = (mw_u32)id;
   hit.policy = mw_policy_of(hit.tgid);
   hit.site_class = MW_COOKIE_CLASS(cookie);
-  if (!hit.policy || (hit.site_class == MW_SITE_JCC && (ctx->flags & MW_FLAGS_JBE))) {
+  if (!hit.policy || (hit.site_class == MW_SITE_JCC && (MW_REG(ctx, flags) & MW_FLAGS_JBE))) {
     counters->ignored += 1;
     return 0;
   }
@@ -271,7 +271,7 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
   hit.op = MW_COOKIE_OP(cookie);
   hit.site = MW_COOKIE_SITE(cookie);
   hit.arg = MW_COOKIE_ARG(cookie);
-  hit.g = ctx->r14;
+  hit.g = MW_REG(ctx, r14);
   int has_map = mw_decode_args(&hit, ctx);
   if (has_map <= 0) {
     counters->ignored += 1;

@@ -10,7 +10,7 @@
  * written one word further on, so that the caller can take the word of the chain's own first entry. Returns
  * mw_access_flags. */
 static __always_inline mw_u32 mw_stack_fill(struct mw_stack* stack, struct pt_regs* ctx, mw_u32 site_class) {
-  mw_u64 ip = ctx->ip;
+  mw_u64 ip = MW_REG(ctx, ip);
   mw_u32 flags = 0;
 
   stack->count = 0;
@@ -25,7 +25,7 @@ static __always_inline mw_u32 mw_stack_fill(struct mw_stack* stack, struct pt_re
   if (walked >= MW_MAX_STACK - 1) {
     flags |= MW_ACCESS_STACK_CUT;
   }
-  mw_u64 ret = site_class == MW_SITE_CALL ? 0 : mw_read_u64(ctx->sp, 0);
+  mw_u64 ret = site_class == MW_SITE_CALL ? 0 : mw_read_u64(MW_REG(ctx, sp), 0);
   if (site_class != MW_SITE_CALL && ret == 0) {
     flags |= MW_ACCESS_NO_RET;
   }

@@ -12,11 +12,11 @@
  * frame is told by the place of its return address: [RSP] at the probe, [RBP + 8] in a frame. (The arguments' spill
  * slots do not serve: a function that never spilled them leaves older values there.) */
 static __always_inline struct mw_doing* mw_doing_of(mw_u32 tgid, const struct pt_regs* ctx) {
-  struct mw_doing* doing = mw_doing_at(mw_doing_index(tgid, ctx->r14));
-  if (!doing || doing->g != ctx->r14 || doing->tgid != tgid) {
+  struct mw_doing* doing = mw_doing_at(mw_doing_index(tgid, MW_REG(ctx, r14)));
+  if (!doing || doing->g != MW_REG(ctx, r14) || doing->tgid != tgid) {
     return 0;
   }
-  mw_u64 frame = ctx->bp;
+  mw_u64 frame = MW_REG(ctx, bp);
   for (mw_u32 i = 0; i < MW_FATAL_FRAMES; i++) {
     if (frame + 8 == doing->sp) {
       return doing;
@@ -82,23 +82,23 @@ static __always_inline int mw_on_fatal(struct pt_regs* ctx, mw_u64 cookie) {
   mw_head_fill(&event->head, MW_EVENT_FATAL, sizeof(*event), now, id, MW_COOKIE_LAYOUT(cookie));
   event->op = (mw_u8)MW_COOKIE_OP(cookie);
   event->site_class = (mw_u8)site_class;
-  event->text_addr = ctx->ax;
-  event->g = ctx->r14;
-  event->goid = mw_read_u64(ctx->r14 + layout->goid, 0);
-  event->gopc = mw_read_u64(ctx->r14 + layout->gopc, 0);
-  event->ip = ctx->ip;
-  event->sp = ctx->sp;
-  event->bp = ctx->bp;
+  event->text_addr = MW_REG(ctx, ax);
+  event->g = MW_REG(ctx, r14);
+  event->goid = mw_read_u64(MW_REG(ctx, r14) + layout->goid, 0);
+  event->gopc = mw_read_u64(MW_REG(ctx, r14) + layout->gopc, 0);
+  event->ip = MW_REG(ctx, ip);
+  event->sp = MW_REG(ctx, sp);
+  event->bp = MW_REG(ctx, bp);
   mw_tell_map(event, mw_doing_of(tgid, ctx), tgid, layout);
   mw_u32 flags = 0;
-  mw_u64 length = ctx->bx;
+  mw_u64 length = MW_REG(ctx, bx);
   if (length > MW_MAX_TEXT) {
     length = MW_MAX_TEXT;
     flags |= MW_FATAL_TEXT_CUT;
   }
   event->text_len = (mw_u16)length;
   __builtin_memset(event->text, 0, sizeof(event->text));
-  if (length && bpf_copy_from_user(event->text, (mw_u32)length, (const void*)ctx->ax)) {
+  if (length && bpf_copy_from_user(event->text, (mw_u32)length, (const void*)MW_REG(ctx, ax))) {
     flags |= MW_FATAL_TEXT_UNREADABLE;
   }
   event->flags = flags | mw_stack_fill(&event->stack, ctx, site_class) << 8;

@@ -38,21 +38,21 @@ static __always_inline mw_u64 mw_read_u64(mw_u64 address, mw_u64 otherwise) {
 static __always_inline int mw_decode_args(struct mw_hit* hit, const struct pt_regs* ctx) {
   switch (hit->arg) {
     case MW_ARG_FUNC:
-      hit->type = ctx->ax;
-      hit->map = ctx->bx;
+      hit->type = MW_REG(ctx, ax);
+      hit->map = MW_REG(ctx, bx);
       break;
     case MW_ARG_METHOD:
-      hit->map = ctx->ax;
-      hit->type = ctx->bx;
+      hit->map = MW_REG(ctx, ax);
+      hit->type = MW_REG(ctx, bx);
       break;
     case MW_ARG_ITER_INIT:
-      hit->type = ctx->bx;
-      hit->map = ctx->cx;
+      hit->type = MW_REG(ctx, bx);
+      hit->map = MW_REG(ctx, cx);
       break;
     case MW_ARG_ITER:
-      hit->type = ctx->ax; /* the iterator, which knows it: mw_type_of */
+      hit->type = MW_REG(ctx, ax); /* the iterator, which knows it: mw_type_of */
       hit->map = 0;
-      if (bpf_probe_read_user(&hit->map, sizeof(hit->map), (const void*)(ctx->ax + hit->layout->iter_map))) {
+      if (bpf_probe_read_user(&hit->map, sizeof(hit->map), (const void*)(MW_REG(ctx, ax) + hit->layout->iter_map))) {
         return -1;
       }
       break;
@@ -69,7 +69,7 @@ static __always_inline mw_u64 mw_type_of(const struct mw_hit* hit, const struct 
 
 /* Where the operation's return address lies, or will: at a call site it is pushed next. */
 static __always_inline mw_u64 mw_return_slot(const struct mw_hit* hit, const struct pt_regs* ctx) {
-  return hit->site_class == MW_SITE_CALL ? ctx->sp - 8 : ctx->sp;
+  return hit->site_class == MW_SITE_CALL ? MW_REG(ctx, sp) - 8 : MW_REG(ctx, sp);
 }
 
 /* The Swiss methods are called by runtime.mapdelete*, mapclear and mapIter*, whose frame RBP holds at a push: the code
@@ -95,7 +95,7 @@ static __always_inline mw_u32 mw_slot_index(mw_u32 tgid, mw_u64 map) {
  * Go's stacks are aligned to their size, 2048 or more (runtime/stack.go), so the low bits of RSP are the same at each
  * passage by one chain of calls. A hash, good for sharing out attention; never evidence. */
 static __always_inline mw_u64 mw_place(const struct mw_hit* hit, const struct pt_regs* ctx) {
-  return mw_mix(((mw_u64)hit->site << 32) ^ (ctx->sp & 0x7ff));
+  return mw_mix(((mw_u64)hit->site << 32) ^ (MW_REG(ctx, sp) & 0x7ff));
 }
 
 static __always_inline mw_u32 mw_doing_index(mw_u32 tgid, mw_u64 g) {

@@ -6,6 +6,9 @@
 
 #define MW_LOAD(field) (*(volatile __typeof__(field)*)&(field))
 #define MW_STORE(field, value) (*(volatile __typeof__(field)*)&(field) = (value))
+/* A register of the probed thread. Volatile: of two fields in a conditional clang would load through a chosen address,
+ * and the verifier refuses a context pointer that is not constant ("dereference of modified ctx ptr"). */
+#define MW_REG(ctx, name) MW_LOAD((ctx)->name)
 
 /* slot.map: 0 no watch, MW_BUSY being published or taken down, else the watched map. Heap pointers are never 1. */
 #define MW_BUSY 1ull

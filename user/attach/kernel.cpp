@@ -33,10 +33,11 @@ int keep_log(enum libbpf_print_level level, const char* format, va_list argument
   if (level == LIBBPF_DEBUG) {
     return 0;
   }
-  char line[1024];
-  const int length = std::vsnprintf(line, sizeof(line), format, arguments);
+  // The verifier's log comes as one line, and its end says what is wrong.
+  std::string line(1u << 16, '\0');
+  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
   std::string& log = libbpf_log();
-  log += line;
+  log += line.c_str();
   constexpr std::size_t kKept = 2000;
   if (log.size() > kKept) {
     log.erase(0, log.size() - kKept);

@@ -162,21 +162,20 @@ def unverified(context):
 def wrong_layout(context):
     """Go 1.23 has its goroutine ids elsewhere than 1.22 and 1.24 on: read as the newest layout they are nonsense."""
     binary = of_the_future(context, "1.23.12", "stripped")
-    scenario = scenarios(binary)["write_read"]
-    for _ in range(4):
-        target = context.own(Target(binary, "write_read", pace="1ms"))
+    for _ in range(8):
+        target = context.own(Target(binary, "storm", pace="3ms"))
         mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
         target.release()
-        status = mapwatch.wait(30)
+        status = mapwatch.wait(60)
         told = mapwatch.err.text()
-        expect(not mapwatch.kind("hazard"), f"reported by a wrong layout, {scenario['name']}: {mapwatch.kind('hazard')[:1]}")
+        expect(not mapwatch.kind("hazard"), f"reported by a wrong layout: {mapwatch.kind('hazard')[:1]}")
         if status == UNSUPPORTED:
             expect(f"PID {target.pid} is not watched any more" in told and "DWARF" in told, f"said: {told[-600:]}")
             mapwatch.summary()
             return
         expect(status == 0 and not target.running(), f"status {status}: {told[-400:]}")
         target.close()  # Go's own crash came first
-    expect(False, "no overlap was seen in 4 runs")
+    expect(False, "no overlap was seen in 8 runs")
 
 
 @case("bad/processes-that-come-and-go", builds=PLAIN)
