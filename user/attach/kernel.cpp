@@ -275,16 +275,20 @@ Result<std::vector<std::uint64_t>> Kernel::site_hits(std::uint32_t first, std::s
   if (cpus <= 0) {
     return fail_errno("cannot count CPUs", -cpus);
   }
-  std::vector<std::uint64_t> each(static_cast<std::size_t>(cpus));
+  const std::size_t length = bpf_map__value_size(impl_->skeleton->maps.mw_site_hits) / sizeof(std::uint64_t);
+  std::vector<std::uint64_t> rows(static_cast<std::size_t>(cpus) * length);  // one of each CPU
   std::vector<std::uint64_t> hits(count, 0);
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < count;) {
     const auto site = static_cast<std::uint32_t>(first + i);
-    if (bpf_map__lookup_elem(impl_->skeleton->maps.mw_site_hits, &site, sizeof(site), each.data(),
-                             each.size() * sizeof(std::uint64_t), 0) != 0) {
+    const auto index = static_cast<std::uint32_t>(site / length);
+    if (bpf_map__lookup_elem(impl_->skeleton->maps.mw_site_hits, &index, sizeof(index), rows.data(),
+                             rows.size() * sizeof(std::uint64_t), 0) != 0) {
       return fail_errno(fmt::format("cannot read the hits of site {}", site));
     }
-    for (const std::uint64_t cpu : each) {
-      hits[i] += cpu;
+    for (std::size_t at = site % length; at < length && i < count; ++at, ++i) {
+      for (std::size_t row = 0; row < rows.size(); row += length) {
+        hits[i] += rows[row + at];
+      }
     }
   }
   return hits;
