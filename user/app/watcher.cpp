@@ -41,7 +41,7 @@ std::uint64_t cpu_ticks(const proc::ProcFs& procfs, int pid) {
 }  // namespace
 
 Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, int findings_fd, const Clock& clock) {
-  attach::SelfTest self_test = TRY(attach::self_test());
+  attach::SelfTest self_test = TRY(attach::self_test(options.attach == cli::AttachMode::kPerf));
   attach::Kernel::Options kernel_options;
   kernel_options.ring_size = options.ring_size;
   if (options.attach == cli::AttachMode::kPerf ||

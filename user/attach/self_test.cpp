@@ -42,9 +42,28 @@ double measure() {
   return each[kBatches / 2];
 }
 
+using Link = std::unique_ptr<bpf_link, LinkDeleter>;
+
+/// Empty, with errno set, when the kernel refuses.
+Result<Link> attach_multi(const self_test_bpf& skeleton) {
+  unsigned long offset = TRY(self_test_file_offset());
+  LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = &offset, .cnt = 1);
+  return Link(bpf_program__attach_uprobe_multi(skeleton.progs.mw_self_multi, static_cast<int>(::getpid()),
+                                               "/proc/self/exe", nullptr, &options));
+}
+
+/// 0 when it cannot be attached, which the attach to a target will tell with its reason.
+double measure_perf(const self_test_bpf& skeleton) {
+  const auto offset = self_test_file_offset();
+  const Link link(
+      offset ? bpf_program__attach_uprobe(skeleton.progs.mw_self_perf, false, ::getpid(), "/proc/self/exe", *offset)
+             : nullptr);
+  return link ? measure() : 0;
+}
+
 }  // namespace
 
-Result<SelfTest> self_test() {
+Result<SelfTest> self_test(bool perf) {
   libbpf_set_print(nullptr);  // a refusal is an answer here, told in the Result
   std::unique_ptr<self_test_bpf, SkeletonDeleter> skeleton(self_test_bpf__open());
   if (!skeleton) {
@@ -53,24 +72,27 @@ Result<SelfTest> self_test() {
   if (const int error = self_test_bpf__load(skeleton.get()); error != 0) {
     return fail_errno("self-test: cannot load a BPF program", -error, "run as root, or with CAP_BPF and CAP_PERFMON");
   }
-  unsigned long offset = TRY(self_test_file_offset());
-  LIBBPF_OPTS(bpf_uprobe_multi_opts, options, .offsets = &offset, .cnt = 1);
   SelfTest result;
-  std::unique_ptr<bpf_link, LinkDeleter> link(bpf_program__attach_uprobe_multi(
-      skeleton->progs.mw_self_test, static_cast<int>(::getpid()), "/proc/self/exe", nullptr, &options));
-  if (!link) {
-    result.reason = std::string("uprobe_multi link refused: ") + std::strerror(errno);
-    return result;
+  {
+    const Link link = TRY(attach_multi(*skeleton));
+    if (!link) {
+      result.reason = std::string("uprobe_multi link refused: ") + std::strerror(errno);
+    } else {
+      result.uprobe_multi = true;
+      run_self_test_site();
+      std::thread(run_self_test_site).join();
+      result.pid_filter = skeleton->bss->mw_self_hits == 2;
+      if (skeleton->bss->mw_self_hits == 0) {
+        result.uprobe_multi = false;
+        result.reason = "a uprobe_multi link was made, but its probe never fired";
+      } else if (!perf) {
+        result.ns_per_hit = measure();
+      }
+    }
   }
-  result.uprobe_multi = true;
-  run_self_test_site();
-  std::thread(run_self_test_site).join();
-  result.pid_filter = skeleton->bss->mw_self_hits == 2;
-  if (skeleton->bss->mw_self_hits == 0) {
-    result.uprobe_multi = false;
-    result.reason = "a uprobe_multi link was made, but its probe never fired";
+  if (perf || !result.uprobe_multi) {
+    result.ns_per_hit = measure_perf(*skeleton);
   }
-  result.ns_per_hit = measure();
   return result;
 }
 

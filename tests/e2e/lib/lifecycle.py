@@ -50,11 +50,11 @@ def untouched(pid, probes):
 
 
 @case("life/kill-9-leaves-target-unpatched", builds=PLAIN)
-def kill_9(context):
+def kill_9(context, flags=()):
     target = target_for(context, "rw3", pace="100us")
     probes = probe_bytes(context, target.pid)
     expect(untouched(target.pid, probes), "the text differs from the plan before anything was attached")
-    mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid)
     expect(patched(target.pid, probes) == len(probes), f"{patched(target.pid, probes)} of {len(probes)} probes stand")
     target.release()
     time.sleep(1)
@@ -275,10 +275,10 @@ def max_reports(context):
     expect(len(mapwatch.kind("hazard")) == 1, f"{len(mapwatch.kind('hazard'))} hazards printed, not 1")
 
 
-def crash_of(context, scenario, pace, **options):
+def crash_of(context, scenario, pace, version=NEWEST, flags=()):
     """Runs a racy program into Go's own crash, watched; its one crash object, and mapwatch."""
-    target = target_for(context, scenario, pace=pace, **options)
-    mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+    target = context.own(Target(build(version), scenario, pace=pace))
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid)
     target.release()
     expect(target.wait(60) == 2, f"the target ended with {target.child.returncode}")
     expect(mapwatch.wait(15) == 0, f"status {mapwatch.child.returncode}: {mapwatch.err.text()[-400:]}")

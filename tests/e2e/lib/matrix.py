@@ -13,12 +13,12 @@ LONG_OPERATIONS = {"iterate_write", "json", "fmt", "lazy_init", "write_under_rlo
 ATTEMPTS = 12
 
 
-def racy(context, binary, version, scenario):
+def racy(context, binary, version, scenario, flags=()):
     """Go may crash before two goroutines ever met in the open; a program that did is started again."""
     for attempt in range(1, ATTEMPTS + 1):
         pace = "2ms" if scenario["name"] in LONG_OPERATIONS else "500us"
         target = context.own(Target(binary, scenario["name"], pace=pace))
-        mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+        mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid)
         target.release()
         found = None
         end = time.monotonic() + 20
@@ -42,9 +42,9 @@ def racy(context, binary, version, scenario):
     expect(False, f"{scenario['name']}: not warned of, with both sides named, in {ATTEMPTS} runs")
 
 
-def twin(context, binary, scenario, seconds):
+def twin(context, binary, scenario, seconds, flags=()):
     target = context.own(Target(binary, scenario["name"], pace="0"))
-    mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid)
     target.release()
     time.sleep(seconds)
     mapwatch.stop()
