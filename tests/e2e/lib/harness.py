@@ -13,6 +13,8 @@ import traceback
 from .fixtures import BuildError
 
 CASES = []
+# Limits of waits are multiplied by this: E2E_PATIENCE=20 for a machine that is emulated or overloaded.
+PATIENCE = float(os.environ.get("E2E_PATIENCE", "1"))
 
 
 class Failed(Exception):
@@ -43,7 +45,7 @@ def expect(condition, message):
 
 def wait_for(what, predicate, seconds, step=0.02):
     """The predicate's first true value. For things that only can be looked at, not waited on."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         value = predicate()
         if value:

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from .harness import Failed, expect, wait_for
+from .harness import PATIENCE, Failed, expect, wait_for
 
 
 class Lines(threading.Thread):
@@ -67,7 +67,7 @@ class Process:
     def wait(self, seconds=10):
         """The exit status, as subprocess gives it: negative when a signal ended it."""
         try:
-            status = self.child.wait(seconds)
+            status = self.child.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Failed(f"{pathlib.Path(self.command[0]).name} (pid {self.pid}) did not end within {seconds} s; "
                          f"stderr: {self.err.text()[-600:]}") from None
@@ -97,7 +97,7 @@ class Target(Process):
             flags.append("-start-on-stdin")
         full_env = dict(os.environ, **env) if env else None
         super().__init__([binary, *flags, scenario, *args], env=full_env, **options)
-        if not self.out.wait("^ready$", 10):
+        if not self.out.wait("^ready$", 10 * PATIENCE):
             status = self.child.poll()
             self.close()
             raise Failed(f"fixture {scenario} did not start: status {status}, {self.err.text()[-400:]}")
@@ -133,7 +133,7 @@ class Mapwatch(Process):
 
     def attached(self, *pids, seconds=15):
         for pid in pids:
-            if not self.err.wait(rf"attached to PID {pid}\b", seconds):
+            if not self.err.wait(rf"attached to PID {pid}\b", seconds * PATIENCE):
                 state = "is silent" if self.running() else f"ended with {self.child.poll()}"
                 raise Failed(f"mapwatch did not attach to {pid}: it {state}; stderr: {self.err.text()[-800:]}")
         return self
@@ -181,7 +181,7 @@ def run_to_end(context, *args, seconds=30, stdin=None, wrap=(), **options):
     """mapwatch with these arguments, to its end: (status, stdout, stderr). It must not die of a signal."""
     try:
         done = subprocess.run([*wrap, context.mapwatch, *map(str, args)], input=stdin, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, errors="replace", timeout=seconds,
+                              stderr=subprocess.PIPE, text=True, errors="replace", timeout=seconds * PATIENCE,
                               **({} if stdin is not None else {"stdin": subprocess.DEVNULL}), **options)
     except subprocess.TimeoutExpired as late:
         raise Failed(f"mapwatch {' '.join(map(str, args))} did not end within {seconds} s; "
