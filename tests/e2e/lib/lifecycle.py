@@ -7,7 +7,7 @@ import time
 
 from . import check
 from .fixtures import NEWEST, build, scenarios
-from .harness import Skipped, case, expect, wait_for
+from .harness import case, expect, wait_for
 from .process import Mapwatch, Process, Target, run_to_end
 
 PLAIN = [(NEWEST, "plain")]
@@ -183,7 +183,7 @@ def death_by_signal(context):
 @case("run/66-on-hazards", builds=PLAIN)
 def run_66(context):
     """Go's own crash may come first: the status of CMD then wins."""
-    for _ in range(3):
+    for _ in range(12):
         mapwatch = Mapwatch(context, "run", *run_args("write_read", pace="300us", seconds="6s"))
         status = mapwatch.wait(30)
         hazards = mapwatch.kind("hazard")
@@ -191,7 +191,7 @@ def run_66(context):
         if status == HAZARDS:
             return
         expect(status == 0 or "fatal error: concurrent map" in mapwatch.err.text(), "status 2 without Go's own crash")
-    raise Skipped("Go was faster than mapwatch in all 3 runs")
+    expect(False, "Go was faster than mapwatch, or no two goroutines met, in all of 12 runs")
 
 
 @case("run/0-on-a-correct-program", builds=PLAIN)
