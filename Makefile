@@ -108,6 +108,11 @@ $(B)/tests/plandump: $(B)/tests/tools/plandump.o $(B)/libmapwatch.a
 	$(call msg,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# What forensics::read_map reads of a map of a live process, as JSON for tests/e2e/lib/maps.py.
+$(B)/tests/mapdump: $(B)/tests/tools/mapdump.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 # The detector's BPF headers, compiled for this machine with sanitizers: no kernel, no root.
 $(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) include/mapwatch/abi.h
 	$(call msg,CLANG++,$@)
@@ -145,7 +150,7 @@ demo: ## build, race a small HTTP service, show the warning and then Go's own cr
 	$(Q)tests/e2e/demo
 
 # The parsers, compiled once with coverage and sanitizers; no BPF, no process.
-FUZZED_SRC := $(sort $(shell find user/base user/elf user/arch user/ingest -name '*.cpp')) user/cli/config_file.cpp \
+FUZZED_SRC := $(sort $(shell find user/base user/elf user/arch user/ingest user/forensics -name '*.cpp')) user/cli/config_file.cpp \
 	user/cli/values.cpp user/report/suppressions.cpp user/report/format.cpp tests/unit/elf/tiny_go.cpp
 FUZZED_OBJ := $(patsubst %.cpp,$(B)/fuzz/obj/%.o,$(FUZZED_SRC))
 FUZZ_CXX = $(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -fno-sanitize-recover=all -Iinclude -Iuser -Itests/unit $(PKG_CFLAGS)

@@ -211,4 +211,8 @@ Result<std::string> GoBinary::type_name(std::uint64_t address) const {
   return read_type_name(impl_->image, *impl_->module, address);
 }
 
+std::optional<AddressRange> GoBinary::type_range() const {
+  return impl_->module ? std::optional(AddressRange{impl_->module->types, impl_->module->etypes}) : std::nullopt;
+}
+
 }  // namespace mapwatch::elf

@@ -75,6 +75,12 @@ struct BuildTraits {
   bool race = false;  ///< built with -race
 };
 
+/// Addresses [begin, end) of the file.
+struct AddressRange {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
 class GoBinary {
  public:
   /// Reads `file` (a whole ELF file), which must outlive the value. Errors: kMalformed (not ELF, truncated, no Go
@@ -114,6 +120,8 @@ class GoBinary {
   std::vector<SourceFrame> frames(std::uint64_t address) const;
   /// Name of the type whose descriptor is at `address` ("map[string]*main.Session"); kMalformed when it is not one.
   Result<std::string> type_name(std::uint64_t address) const;
+  /// Where the type descriptors and their names lie (moduledata.types, .etypes); nullopt without moduledata.
+  std::optional<AddressRange> type_range() const;
 
  private:
   struct Impl;

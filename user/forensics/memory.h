@@ -24,9 +24,23 @@ struct Mapping {
   std::string path;  ///< empty: anonymous
 };
 
+/// One of many reads at once; `ok` says how it went, `out` is unspecified when it is false.
+struct ReadRequest {
+  std::uint64_t address = 0;
+  std::span<std::uint8_t> out;
+  bool ok = false;
+};
+
 class Memory {
  public:
   virtual ~Memory() = default;
+
+  /// As read() for each request, in as few system calls as there can be.
+  virtual void read_many(std::span<ReadRequest> requests) const {
+    for (ReadRequest& request : requests) {
+      request.ok = read(request.address, request.out);
+    }
+  }
 
   /// Fills `out` from `address` on; false when any byte of it cannot be read (`out` is then unspecified).
   virtual bool read(std::uint64_t address, std::span<std::uint8_t> out) const = 0;
