@@ -48,6 +48,14 @@ class FakeMemory final : public Memory {
     auto piece = --pieces_.upper_bound(address);
     std::memcpy(piece->second.data() + (address - piece->first), &value, sizeof value);
   }
+  /// One byte, if there is one at `address`.
+  void poke(std::uint64_t address, std::uint8_t value) {
+    auto piece = pieces_.upper_bound(address);
+    if (piece != pieces_.begin() && address - (--piece)->first < piece->second.size()) {
+      piece->second[address - piece->first] = value;
+    }
+  }
+  std::uint64_t end() const { return next_; }
   template <typename T>
   T at(std::uint64_t address) const {
     return get<T>(address).value();
