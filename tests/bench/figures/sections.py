@@ -1,6 +1,7 @@
 """What is measured. Each section gives rows of the table and raw figures for the file."""
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -8,7 +9,7 @@ from lib import fixtures
 from lib.harness import Context, Failed
 from lib.process import Mapwatch, Process, Target, run_to_end
 
-from . import stats
+from . import big_program, stats
 
 VERSION = fixtures.NEWEST
 # Scenarios for measuring speed: a lock, a lock for readers, a service, and no lock but copies.
@@ -265,5 +266,31 @@ def throughput(bench):
     return rows, {"hot": ratios, "paced": paced}
 
 
+def attach(bench):
+    """From the start of mapwatch until it says that it is attached, on a program of 100 MB that does nothing; and what of
+    that is reading the file, planning and attaching, as mapwatch says. The file is in the page cache."""
+    binary = big_program.build(VERSION)
+    whole, own = [], []
+    context = Context(bench.mapwatch, False)
+    try:
+        target = context.own(Process([binary]))
+        if not target.out.wait("^ready$", 30):
+            raise Failed(f"the big program did not start: {target.err.text()[-300:]}")
+        for n in range(max(5, bench.runs)):
+            start = time.monotonic()
+            mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
+            whole.append(1e3 * (time.monotonic() - start))
+            own.append(int(re.search(r"probes in (\d+) ms", mapwatch.err.text()).group(1)))
+            mapwatch.stop()
+            bench.report(f"attach: {n + 1}")
+    finally:
+        context.close()
+    size = f"{binary.stat().st_size / 1e6:.0f} MB"
+    low, high = stats.interval(whole)
+    return [Row(f"attach to a Go program of {size}, from exec, ms", "<= 300", f"{stats.median(whole):.0f} [{low:.0f}, {high:.0f}]",
+                len(whole), stats.median(whole) <= 300),
+            Row("  of that reading, planning, attaching, ms", "-", f"{stats.median(own):.0f}", len(own))], {"whole": whole, "own": own}
+
+
 SECTIONS = {"nshit": ns_per_hit, "races": races, "false": false_reports, "survival": survival, "latency": latency,
-            "throughput": throughput, "own": own_cost}
+            "throughput": throughput, "own": own_cost, "attach": attach}
