@@ -10,7 +10,7 @@ import subprocess
 
 from lib import fixtures
 
-PACKAGES, FUNCTIONS = 120, 260
+PACKAGES, FUNCTIONS = 80, 260
 SIZE = 100_000_000
 
 METHOD = """

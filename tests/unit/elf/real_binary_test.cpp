@@ -2,6 +2,7 @@
 // (tracebacks, reflect's type names) and against `go tool nm`.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <sstream>
