@@ -181,7 +181,7 @@ Result<std::vector<ConfigEntry>> read_config(const std::string& path) {
   if (!file) {
     return complain(std::generic_category().message(errno), "name an existing file with --config or MAPWATCH_CONFIG");
   }
-  struct stat info {};
+  struct stat info = {};
   if (::fstat(file.get(), &info) != 0) {
     return complain(std::generic_category().message(errno), "");
   }

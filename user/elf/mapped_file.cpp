@@ -21,7 +21,7 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
 }
 
 Result<MappedFile> MappedFile::from_fd(int fd, const std::string& name) {
-  struct stat status {};
+  struct stat status = {};
   if (fstat(fd, &status) != 0) {
     return fail_errno("cannot stat " + name);
   }

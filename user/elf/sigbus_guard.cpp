@@ -21,7 +21,7 @@ struct Guarded {
 
 std::atomic<Guarded*> guarded{nullptr};
 std::mutex guarded_mutex;  ///< writers only
-struct sigaction previous_action {};
+struct sigaction previous_action = {};
 std::uintptr_t page_size = 4096;
 
 bool is_guarded(std::uintptr_t address) {
@@ -52,7 +52,7 @@ void on_sigbus(int, siginfo_t* info, void*) {
 
 void install() {
   page_size = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  struct sigaction action {};
+  struct sigaction action = {};
   action.sa_sigaction = on_sigbus;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigemptyset(&action.sa_mask);

@@ -18,7 +18,7 @@ constexpr int kBlockedMs = 1000;  // a reader of a non-blocking pipe may be slow
 
 /// Length of a regular file, to take back half an object when the disk is full.
 std::optional<off_t> length_of(int fd) {
-  struct stat status {};
+  struct stat status = {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
     return std::nullopt;
   }

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace mapwatch::attach {
 namespace {
@@ -41,7 +43,7 @@ TEST(LastHolder, ClosesTheLastCopyAndWaits) {
 
 TEST(LastHolder, LeavesWhatIsStillHeldHere) {
   Witness witness;
-  { const LastHolder holder; }
+  std::optional<LastHolder>(std::in_place).reset();
   EXPECT_FALSE(witness.closed());
 }
 

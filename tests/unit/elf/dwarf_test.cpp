@@ -2,8 +2,10 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <vector>
 
+#include "elf/debug_section.h"
 #include "elf/dwarf.h"
 #include "elf/go_program.h"
 #include "elf/image.h"
@@ -96,6 +98,38 @@ TEST_F(DwarfTest, SpoiledBytesAreSafe) {
       bytes_[at] = kept;
     }
   }
+}
+
+TEST_F(DwarfTest, OnlyAVersionWithoutATableIsWorthALongSearch) {
+  // A unit of 5 MiB of nothing in front of the program's own, as the types of many packages are; uncompressed.
+  constexpr std::uint32_t kSize = 5 << 20;
+  std::vector<std::byte> info(kSize);
+  const std::uint32_t length = kSize - 4;
+  std::memcpy(info.data(), &length, sizeof(length));
+  info[4] = std::byte{4};   // version
+  info[10] = std::byte{8};  // size of an address
+  const Section old = section("info");
+  DebugSection::open(*Image::parse(view()), "info")->read(64 << 20, info);
+  const auto header = *view().read<Elf64_Ehdr>(0);
+  for (std::size_t i = 0; i < header.e_shnum; ++i) {
+    const std::uint64_t at = header.e_shoff + i * sizeof(Elf64_Shdr);
+    auto raw = *view().read<Elf64_Shdr>(at);
+    if (raw.sh_offset == old.offset) {
+      raw.sh_offset = bytes_.size();
+      raw.sh_size = info.size();
+      raw.sh_flags &= ~std::uint64_t{SHF_COMPRESSED};
+      std::memcpy(bytes_.data() + at, &raw, sizeof(raw));
+    }
+  }
+  bytes_.insert(bytes_.end(), info.begin(), info.end());
+  Offsets table;
+  EXPECT_FALSE(read(table));
+  table.source = OffsetSource::kUnverified;
+  const auto offsets = read(table);
+  ASSERT_TRUE(offsets);
+  EXPECT_EQ(offsets->source, OffsetSource::kDwarf);
+  EXPECT_EQ(offsets->g_goid, expected_.g_goid);
+  EXPECT_EQ(GoBinary::parse(view())->offsets().source, OffsetSource::kTable);
 }
 
 }  // namespace

@@ -140,7 +140,7 @@ TEST_F(Record, OtherFilesAndVersionsAreRefused) {
                 .error()
                 .kind,
             ErrorKind::kMalformed);
-  { ASSERT_TRUE(RecordWriter::create(path_)); }
+  ASSERT_TRUE(RecordWriter::create(path_));
   std::string bytes = contents();
   ASSERT_EQ(bytes.size(), 16u);
   bytes[8] = 99;
