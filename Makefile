@@ -132,7 +132,7 @@ test: unit bpf-test golden ## unit, host-BPF and golden tests (no root)
 golden: $(B)/mapwatch
 	$(Q)tests/golden/run $(B)/mapwatch
 
-e2e: $(B)/mapwatch ## real Go programs (root)
+e2e: $(B)/mapwatch $(B)/tests/mapdump ## real Go programs (root)
 	$(Q)tests/e2e/run --quick
 
 check: ## everything CI runs: deps, build, unit, host-BPF, golden, lint, e2e (root)
