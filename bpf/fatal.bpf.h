@@ -3,7 +3,7 @@
 #ifndef MAPWATCH_FATAL_BPF_H
 #define MAPWATCH_FATAL_BPF_H
 
-#include <emit.bpf.h>
+#include <freeze.bpf.h>
 
 /* Frames between the fatal path and the probed function: the map function itself, maps.fatal (1.24+), a wrapper. */
 #define MW_FATAL_FRAMES 4u
@@ -101,7 +101,12 @@ static __always_inline int mw_on_fatal(struct pt_regs* ctx, mw_u64 cookie) {
   if (length && bpf_copy_from_user(event->text, (mw_u32)length, (const void*)MW_REG(ctx, ax))) {
     flags |= MW_FATAL_TEXT_UNREADABLE;
   }
-  event->flags = flags | mw_stack_fill(&event->stack, ctx, site_class) << 8;
+  mw_regs_fill(&event->regs, ctx);
+  mw_u32 stack_flags = mw_stack_fill(&event->stack, ctx, site_class);
+  /* Read as late as this: user space takes the permission back when the guardian is gone. */
+  struct mw_policy* policy = mw_policy_of(tgid);
+  int map_fatal = (flags & MW_FATAL_TEXT_UNREADABLE) || mw_is_map_fatal(event->text);
+  event->flags = flags | mw_freeze(tgid, (mw_u32)id, policy ? policy->flags : 0, map_fatal, now) | stack_flags << 8;
   mw_event_submit(event);
   return 0;
 }

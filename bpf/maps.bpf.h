@@ -149,6 +149,35 @@ static __always_inline void mw_count_site(mw_u32 site) {
   }
 }
 
+/* Processes that were frozen, by tgid: no process is frozen twice while it is watched. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, MW_MAX_TARGETS);
+  __type(key, mw_u32);
+  __type(value, mw_u64); /* when */
+} mw_frozen SEC(".maps");
+
+/* The guardian's own ring: it must learn of a freeze when mapwatch itself hangs. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 4096);
+} mw_freeze_notes SEC(".maps");
+
+/* True for one caller a process, however many come at once. */
+static __always_inline int mw_freeze_claim(mw_u32 tgid, mw_u64 now) {
+  return bpf_map_update_elem(&mw_frozen, &tgid, &now, BPF_NOEXIST) == 0;
+}
+
+static __always_inline struct mw_freeze_note* mw_freeze_note_reserve(void) {
+  return (struct mw_freeze_note*)bpf_ringbuf_reserve(&mw_freeze_notes, sizeof(struct mw_freeze_note), 0);
+}
+
+static __always_inline void mw_freeze_note_submit(struct mw_freeze_note* note) {
+  bpf_ringbuf_submit(note, BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void mw_freeze_note_discard(struct mw_freeze_note* note) { bpf_ringbuf_discard(note, 0); }
+
 static __always_inline void* mw_event_reserve(mw_u64 size) { return bpf_ringbuf_reserve(&mw_ring, size, 0); }
 
 /* Flag 0: the kernel wakes the reader only when it has caught up, so a storm costs one wake-up, not one an event. */

@@ -7,10 +7,13 @@
 #include "app/ls.h"
 #include "app/replay.h"
 #include "app/run.h"
+#include "app/thaw.h"
 #include "app/watch.h"
 #include "base/log.h"
 #include "base/write_all.h"
 #include "cli/options.h"
+#include "guardian/guardian.h"
+#include "guardian/keeper.h"
 
 namespace mapwatch {
 namespace {
@@ -18,11 +21,9 @@ namespace {
 constexpr struct {
   cli::Command command;
   int (*run)(const cli::Options&);
-} kCommands[] = {{cli::Command::kRun, app::run_run},
-                 {cli::Command::kWatch, app::run_watch},
-                 {cli::Command::kLs, app::run_ls},
-                 {cli::Command::kDoctor, app::run_doctor},
-                 {cli::Command::kReplay, app::run_replay}};
+} kCommands[] = {{cli::Command::kRun, app::run_run},   {cli::Command::kWatch, app::run_watch},
+                 {cli::Command::kLs, app::run_ls},     {cli::Command::kDoctor, app::run_doctor},
+                 {cli::Command::kThaw, app::run_thaw}, {cli::Command::kReplay, app::run_replay}};
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));
@@ -46,6 +47,9 @@ Result<int> run(const std::vector<std::string>& args, const std::vector<std::str
 }  // namespace mapwatch
 
 int main(int argc, char** argv) {
+  if (argc == 1 && std::string_view(argv[0]) == mapwatch::guardian::kProgram) {
+    return mapwatch::guardian::run_keeper(mapwatch::guardian::kSocketFd);
+  }
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an EPIPE to handle, not a death with probes set
   std::vector<std::string> env;
   for (char** variable = environ; *variable != nullptr; ++variable) {

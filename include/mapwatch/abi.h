@@ -89,6 +89,8 @@ MW_ASSERT_SIZE(struct mw_layout, 32);
 enum mw_policy_flags {
   MW_POLICY_MARK_ONLY = 1, /* no dwell: one CPU, or asked for */
   MW_POLICY_HOLD_ALL = 2,  /* tests: every candidate dwells, no allowance */
+  MW_POLICY_FREEZE = 4,     /* stop the process at a concurrent map crash; only while a guardian watches it */
+  MW_POLICY_FREEZE_ALL = 8, /* and at every other fatal error */
 };
 
 /* What a process may be charged, by tgid (in the initial PID namespace). */
@@ -177,7 +179,16 @@ MW_ASSERT_SIZE(struct mw_access_event, 32 + 16 + 11 * 8 + 8 + 8 + 8 * MW_MAX_STA
 enum mw_fatal_flags {
   MW_FATAL_TEXT_UNREADABLE = 1, /* not even bpf_copy_from_user could read it: user space classifies by its own read */
   MW_FATAL_TEXT_CUT = 2,
+  MW_FATAL_FROZEN = 4,     /* the process was sent SIGSTOP by this event */
+  MW_FATAL_SECOND = 8,     /* another goroutine of the process had it frozen; that event is in the ring or about to be */
+  MW_FATAL_NOT_FROZEN = 16, /* a freeze was asked for and could not be had: nobody to tell, or no signal */
 };
+
+/* A thread's registers, in the order of user_regs_struct. */
+struct mw_regs {
+  mw_u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, ip, flags, sp;
+};
+MW_ASSERT_SIZE(struct mw_regs, 18 * 8);
 
 struct mw_fatal_event {
   struct mw_event_head head;
@@ -204,9 +215,18 @@ struct mw_fatal_event {
   mw_u64 other_pc; /* as in an access event; 0 when it went on to another operation */
   mw_u32 other_op;
   mw_u32 pad0;
+  struct mw_regs regs; /* of the crashing thread; recordings of the second version end before it */
 };
 #define MW_FATAL_EVENT_V1 (32 + 8 + 8 * 8 + MW_MAX_TEXT + 8 + 8 * MW_MAX_STACK)
-MW_ASSERT_SIZE(struct mw_fatal_event, MW_FATAL_EVENT_V1 + 48);
+MW_ASSERT_SIZE(struct mw_fatal_event, MW_FATAL_EVENT_V1 + 48 + 18 * 8);
+
+/* What the guardian is told, in a ring of its own, of a process that was sent SIGSTOP. */
+struct mw_freeze_note {
+  mw_u32 tgid;
+  mw_u32 tid;
+  mw_u64 time_ns; /* CLOCK_MONOTONIC */
+};
+MW_ASSERT_SIZE(struct mw_freeze_note, 16);
 
 /* Per CPU; the user side sums them. Everything that is not delivered is counted here, by stage. */
 struct mw_counters {

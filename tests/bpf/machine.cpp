@@ -15,6 +15,7 @@ union Reserved {
   mw_fatal_event fatal;
 };
 Reserved reserved;
+mw_freeze_note reserved_note;
 }  // namespace
 
 Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), doings(MW_DOINGS) {
@@ -94,6 +95,30 @@ void Machine::fatal(const Goroutine& goroutine, mw_u64 frame) {
   current = 0;
 }
 
+void Machine::fatal(const Goroutine& goroutine, const std::string& text, bool readable) {
+  const mw_u64 outer = current;
+  current = (static_cast<mw_u64>(goroutine.tgid) << 32) | goroutine.tid;
+  pt_regs regs = {};
+  regs.ax = 0x600000;
+  regs.bx = text.size();
+  regs.cx = 0xc0;
+  regs.r8 = 0x88;
+  regs.r15 = 0x1515;
+  regs.r14 = goroutine.g;
+  regs.ip = 0x400200;
+  regs.sp = 0x7000000000ull;
+  regs.bp = 0x7000000100ull;
+  words[regs.sp] = goroutine.caller_pc;
+  words[goroutine.g + layout.goid] = goroutine.g & 0xffff;
+  texts.clear();
+  if (readable) {
+    texts[regs.ax] = text;
+  }
+  mw_on_fatal(&regs, MW_COOKIE(MW_OP_FATAL, MW_SITE_PUSH, MW_ARG_NONE, 0, 9));
+  now += 1000;
+  current = outer;
+}
+
 void Machine::call_hook(const std::string& point) {
   if (!hook || in_hook_) {
     return;
@@ -123,7 +148,22 @@ int bpf_probe_read_user(void* to, mw_u32 size, const void* from) {
   return 0;
 }
 
-int bpf_copy_from_user(void* to, mw_u32 size, const void* from) { return bpf_probe_read_user(to, size, from); }
+int bpf_copy_from_user(void* to, mw_u32 size, const void* from) {
+  const auto text = machine->texts.find(reinterpret_cast<mw_u64>(from));
+  if (text == machine->texts.end() || text->second.size() < size) {
+    return bpf_probe_read_user(to, size, from);
+  }
+  std::memcpy(to, text->second.data(), size);
+  return 0;
+}
+
+long bpf_send_signal(mw_u32 signal) {
+  if (machine->signal_fails) {
+    return -1;
+  }
+  machine->signals.emplace_back(signal, static_cast<mw_u32>(machine->current >> 32));
+  return 0;
+}
 mw_u64 bpf_ktime_get_ns() { return machine->now += 30; }
 mw_u64 bpf_get_current_pid_tgid() { return machine->current; }
 mw_u32 bpf_get_smp_processor_id() { return 0; }
@@ -169,6 +209,11 @@ mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &mach
 mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &machine->doings[index] : nullptr; }
 mw_counters* mw_counters_here() { return &machine->counters; }
 void mw_count_site(mw_u32) {}
+
+int mw_freeze_claim(mw_u32 tgid, mw_u64 now) { return machine->frozen.emplace(tgid, now).second; }
+mw_freeze_note* mw_freeze_note_reserve() { return machine->notes_full ? nullptr : &mapwatch::bpf_test::reserved_note; }
+void mw_freeze_note_submit(mw_freeze_note* note) { machine->notes.push_back(*note); }
+void mw_freeze_note_discard(mw_freeze_note*) {}
 
 void* mw_event_reserve(mw_u64 size) {
   if (machine->ring_full || size > sizeof(mapwatch::bpf_test::reserved)) {

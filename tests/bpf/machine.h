@@ -47,6 +47,8 @@ class Machine {
   static mw_u64 stack_of(const Goroutine& goroutine) {
     return 0x7000000800ull + goroutine.g % 0x1000 * 0x1000 - goroutine.depth;
   }
+  /// A goroutine enters runtime.fatal with this text; `readable`: whether the kernel can read it.
+  void fatal(const Goroutine& goroutine, const std::string& text, bool readable = true);
   /// Called at each turn of a dwell or hold and at each MW_YIELD, with its name ("turn" for spins). Hooks do not nest.
   std::function<void(const std::string&)> hook;
   /// Every candidate dwells.
@@ -58,6 +60,11 @@ class Machine {
 
   std::vector<mw_access_event> events;
   std::vector<mw_fatal_event> fatals;
+  std::map<mw_u32, mw_u64> frozen;
+  std::vector<mw_freeze_note> notes;
+  bool notes_full = false;
+  std::vector<std::pair<mw_u32, mw_u32>> signals;  ///< (signal, tgid) sent
+  bool signal_fails = false;
   std::unordered_map<mw_u32, mw_policy> policies;
   std::unordered_map<mw_u32, mw_bucket> buckets;
   mw_layout layout = {};
@@ -70,7 +77,8 @@ class Machine {
   bool ring_full = false;
   std::map<mw_u64, mw_u64> words;  ///< other readable memory
   std::map<mw_u64, GoMap> maps;
-  mw_u64 current = 0;  ///< pid_tgid
+  std::map<mw_u64, std::string> texts;  ///< rodata
+  mw_u64 current = 0;                   ///< pid_tgid
 
   void call_hook(const std::string& point);
 

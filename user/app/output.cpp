@@ -69,7 +69,7 @@ bool want_color(cli::When when, bool is_terminal, const std::function<std::strin
 report::WriterOptions writer_options(const cli::Options& options, int findings_fd) {
   report::WriterOptions writer;
   writer.format = format_of(options.output);
-  writer.style.color = want_color(options.color, ::isatty(findings_fd) == 1, environment);
+  writer.style.color = want_color(options.color, options.log_path.empty() && ::isatty(findings_fd) == 1, environment);
   writer.style.timestamps = options.timestamps;
   writer.style.strip_path_prefix = options.strip_path_prefix;
   writer.log_path = options.log_path;

@@ -59,7 +59,9 @@ Result<int> run(const cli::Options& options, int& failure) {
   const SystemClock clock;
   EventLoop loop = TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD}));
   auto watcher = TRY(Watcher::create(options, STDERR_FILENO, clock));
-  TRY(loop.watch(watcher->ring_fd()));
+  for (const int fd : watcher->fds()) {
+    TRY(loop.watch(fd));
+  }
   Child child = TRY(Child::start(options.child, options.follow, failure));
   failure = kToolFailed;
   std::string why_not;

@@ -92,7 +92,9 @@ Result<int> watch(const cli::Options& options) {
   const SystemClock clock;
   EventLoop loop = TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP}));
   auto watcher = TRY(Watcher::create(options, STDOUT_FILENO, clock));
-  TRY(loop.watch(watcher->ring_fd()));
+  for (const int fd : watcher->fds()) {
+    TRY(loop.watch(fd));
+  }
   // With -p each process was named by the user: one that cannot be watched is an error. Selectors take what they can.
   for (const int pid : pids) {
     auto added = watcher->add(pid);

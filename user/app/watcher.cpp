@@ -3,13 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <fmt/format.h>
 
 #include "app/output.h"
 #include "app/vouch.h"
-#include "attach/cpu_limits.h"
+#include "app/watcher_options.h"
 #include "attach/text_check.h"
 #include "base/log.h"
 #include "ingest/record_json.h"
@@ -17,21 +16,6 @@
 namespace mapwatch::app {
 
 namespace {
-
-// The allowance (design.md section 3, step 4). Fewer than 1 in 100 operations of a map are held, so that the 99th
-// percentile of their latency is not a held one; docs/overlap-detector.md has the figures.
-constexpr std::uint32_t kDwellNs = 50'000;
-constexpr std::uint32_t kDwellMaxNs = 200'000;
-constexpr std::uint32_t kHoldMaxNs = 200'000;
-constexpr std::uint32_t kHeldPerSecond = 20;
-constexpr std::uint32_t kHeldOneIn = 128;
-constexpr std::uint64_t kBurstNs = 5'000'000;
-
-correlate::Correlator::Options correlator_options(const cli::Options& options) {
-  correlate::Correlator::Options out;
-  out.all_fatals = options.on_fatal == "all";
-  return out;
-}
 
 std::uint64_t cpu_ticks(const proc::ProcFs& procfs, int pid) {
   const auto stat = procfs.stat(pid);
@@ -41,6 +25,7 @@ std::uint64_t cpu_ticks(const proc::ProcFs& procfs, int pid) {
 }  // namespace
 
 Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, int findings_fd, const Clock& clock) {
+  std::unique_ptr<Freezer> freezer = Freezer::create(options, clock);  // before any BPF object
   attach::SelfTest self_test = TRY(attach::self_test(options.attach == cli::AttachMode::kPerf));
   attach::Kernel::Options kernel_options;
   kernel_options.ring_size = options.ring_size;
@@ -62,6 +47,8 @@ Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, in
   std::unique_ptr<Watcher> watcher(new Watcher(options, clock, std::move(self_test), std::move(kernel),
                                                std::move(writer), std::move(suppressions), std::move(recorder)));
   watcher->ring_ = TRY(ingest::RingSource::create(watcher->kernel_.ring_fd()));
+  watcher->freezer_ = std::move(freezer);
+  watcher->freezer_->connect(watcher->kernel_);
   return watcher;
 }
 
@@ -86,22 +73,6 @@ Watcher::Watcher(const cli::Options& options, const Clock& clock, attach::SelfTe
 Watcher::~Watcher() { finish(); }
 
 bool Watcher::inode_wide() const { return kernel_.link_kind() == attach::LinkKind::kPerf || !self_test_.pid_filter; }
-
-Result<mw_policy> Watcher::policy_for(int pid) const {
-  const attach::CpuLimits limits =
-      TRY(attach::read_cpu_limits(pid, attach::CpuSources{proc::ProcFs(options_.procfs), "/sys"}));
-  const std::uint64_t upper = options_.dwell_ns.value_or(kDwellMaxNs);
-  mw_policy policy = {};
-  policy.flags = limits.may_dwell() && upper > 0 ? 0 : MW_POLICY_MARK_ONLY;
-  policy.dwell_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(kDwellNs, upper));
-  policy.dwell_max_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(kDwellMaxNs, upper));
-  policy.hold_max_ns = kHoldMaxNs;
-  policy.per_second = kHeldPerSecond;
-  policy.one_in = kHeldOneIn;
-  policy.share_ppm = static_cast<std::uint32_t>(std::lround(std::clamp(options_.budget, 0.0, 1.0) * 1e6));
-  policy.burst_ns = kBurstNs;
-  return policy;
-}
 
 Result<std::shared_ptr<attach::ProbeSet>> Watcher::attach(const attach::Target& target, const WatchedBinary& binary) {
   if (inode_wide()) {
@@ -134,7 +105,7 @@ Result<void> Watcher::add(int pid) {
     log::warn("PID {}: {}", pid, log::printable(note));
   }
   TRY(kernel_.set_layout(binary->layout, attach::layout_of(binary->binary)));
-  const mw_policy policy = TRY(policy_for(pid));
+  const mw_policy policy = TRY(policy_for(options_, pid));
 
   Watched watched{std::move(target), std::move(lock), binary, nullptr, bias, 0, 0};
   watched.cpu_ticks_at_start = watched.cpu_ticks = cpu_ticks(procfs, pid);
@@ -177,6 +148,7 @@ Result<void> Watcher::add(int pid) {
               log::printable(binary->plan.probes[site].function));
   }
   sites_ += binary->plan.probes.size();
+  freezer_->add(watched.target, binary->plan, bias);
   announce(watched, clock_.monotonic_ns() - begin);
   targets_.insert_or_assign(pid, std::move(watched));
   return {};
@@ -198,12 +170,21 @@ void Watcher::retire(int pid) {
   }
   target_cpu_ticks_ += found->second.cpu_ticks - found->second.cpu_ticks_at_start;
   kernel_.drop_policy(static_cast<std::uint32_t>(pid));
+  freezer_->drop(pid);
   targets_.erase(found);
 }
 
 void Watcher::drop(int pid) {
   publish(correlator_.forget_process(static_cast<std::uint32_t>(pid)));
   retire(pid);
+}
+
+std::vector<int> Watcher::fds() const {
+  std::vector<int> out = {ring_->epoll_fd()};
+  if (freezer_->fd() >= 0) {
+    out.push_back(freezer_->fd());
+  }
+  return out;
 }
 
 std::vector<std::pair<int, int>> Watcher::pidfds() const {
@@ -250,6 +231,14 @@ void Watcher::disable(std::uint32_t tgid, const std::string& why) {
 }
 
 void Watcher::on_record(Bytes bytes, std::vector<int>& execs) {
+  // First of all: a process may stand still for this event.
+  std::optional<Freezer::Capture> capture;
+  const auto head = bytes.read<mw_event_head>(0);
+  if (head && head->kind == MW_EVENT_FATAL) {
+    const auto found = targets_.find(static_cast<int>(head->tgid));
+    capture = freezer_->capture(bytes, found == targets_.end() ? nullptr : &found->second.target);
+    bytes = capture ? Bytes(&capture->event, sizeof(capture->event)) : bytes;
+  }
   auto event = ingest::decode(bytes);
   std::vector<std::byte> vouched;
   if (event) {
@@ -274,7 +263,13 @@ void Watcher::on_record(Bytes bytes, std::vector<int>& execs) {
   if (const auto* exec = std::get_if<ingest::ExecEvent>(&*event)) {
     execs.push_back(static_cast<int>(exec->head.tgid));
   }
-  publish(correlator_.add(*event));
+  std::vector<correlate::Finding> findings = correlator_.add(*event);
+  for (correlate::Finding& finding : findings) {
+    if (auto* crash = std::get_if<correlate::Crash>(&finding); crash != nullptr && capture) {
+      crash->frozen_ns = capture->frozen_ns;
+    }
+  }
+  publish(std::move(findings));
 }
 
 void Watcher::publish(std::vector<correlate::Finding> findings) {
@@ -295,6 +290,7 @@ void Watcher::publish(std::vector<correlate::Finding> findings) {
 Result<std::vector<int>> Watcher::turn() {
   std::vector<int> execs;
   TRY(ring_->poll(std::chrono::milliseconds(0), [this, &execs](Bytes record) { on_record(record, execs); }));
+  freezer_->turn();
   publish(correlator_.settle(clock_.monotonic_ns()));
   const proc::ProcFs procfs(options_.procfs);
   std::vector<int> gone;
@@ -327,9 +323,10 @@ void Watcher::finish() {
     watched.cpu_ticks = std::max(watched.cpu_ticks, cpu_ticks(procfs, pid));
     pids.push_back(pid);
   }
-  // Nothing the target pays for outlives this loop.
-  for (const int pid : pids) {
-    retire(pid);
+  // Nothing the target pays for outlives this loop; one that is frozen at this moment is still known below.
+  for (auto& [pid, watched] : targets_) {
+    kernel_.drop_policy(static_cast<std::uint32_t>(pid));
+    watched.probes.reset();
   }
   std::vector<int> execs;
   if (ring_) {
@@ -338,6 +335,9 @@ void Watcher::finish() {
         !rest) {
       log::print_error(rest.error());
     }
+  }
+  for (const int pid : pids) {
+    retire(pid);
   }
   publish(correlator_.settle(UINT64_MAX));
   reports_.drain();

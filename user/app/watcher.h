@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/binary_cache.h"
+#include "app/freezer.h"
 #include "app/report_thread.h"
 #include "attach/kernel.h"
 #include "attach/target.h"
@@ -42,8 +43,10 @@ class Watcher {
   std::size_t targets() const { return targets_.size(); }
   bool watches(int pid) const { return targets_.contains(pid); }
 
-  /// Readable when kernel events wait.
-  int ring_fd() const { return ring_->epoll_fd(); }
+  /// Each readable when turn() has something to do. They stay the same.
+  std::vector<int> fds() const;
+  /// What is copied of a process that stands still at its crash.
+  void on_frozen(CopyFunction copy) { freezer_->on_frozen(std::move(copy)); }
   /// One for each target, readable when it has exited.
   std::vector<std::pair<int, int>> pidfds() const;
   /// Takes what the ring holds, settles what is due, notes exits and execs. The pids that ran exec.
@@ -72,7 +75,6 @@ class Watcher {
           report::Writer writer, report::Suppressions suppressions, std::unique_ptr<ingest::RecordWriter> recorder);
 
   Result<std::shared_ptr<attach::ProbeSet>> attach(const attach::Target& target, const WatchedBinary& binary);
-  Result<mw_policy> policy_for(int pid) const;
   void announce(const Watched& watched, std::uint64_t took_ns) const;
   void on_record(Bytes record, std::vector<int>& execs);
   void publish(std::vector<correlate::Finding> findings);
@@ -90,6 +92,7 @@ class Watcher {
   const Clock& clock_;
   attach::SelfTest self_test_;
   attach::Kernel kernel_;
+  std::unique_ptr<Freezer> freezer_;
   std::unique_ptr<ingest::RingSource> ring_;
   std::unique_ptr<ingest::RecordWriter> recorder_;
   BinaryCache binaries_;

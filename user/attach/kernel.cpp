@@ -239,7 +239,32 @@ void Kernel::drop_policy(std::uint32_t tgid) {
   // Already gone after an exec: the kernel side drops it first.
   bpf_map__delete_elem(maps.mw_policies, &tgid, sizeof(tgid), 0);
   bpf_map__delete_elem(maps.mw_buckets, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(maps.mw_frozen, &tgid, sizeof(tgid), 0);
 }
+
+Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
+  const auto& maps = impl_->skeleton->maps;
+  constexpr std::uint32_t kBoth = MW_POLICY_FREEZE | MW_POLICY_FREEZE_ALL;
+  mw_policy policy = {};
+  if (bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), 0) != 0) {
+    return fail(ErrorKind::kGone, fmt::format("process {} is not watched any more", tgid));
+  }
+  policy.flags = (policy.flags & ~kBoth) | (flags & kBoth);
+  // BPF_EXIST: an exec in between has dropped the policy, and it must stay dropped.
+  if (bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_EXIST) != 0) {
+    return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
+  }
+  const std::uint32_t near = tgid % MW_MAX_TARGETS;
+  mw_policy holder = {};
+  if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
+      holder.tgid == tgid &&
+      bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &policy, sizeof(policy), BPF_ANY) != 0) {
+    return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
+  }
+  return {};
+}
+
+int Kernel::freeze_notes_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_notes); }
 
 int Kernel::ring_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_ring); }
 

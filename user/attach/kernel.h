@@ -72,6 +72,12 @@ class Kernel {
   Result<void> set_policy(std::uint32_t tgid, const mw_policy& policy);
   void drop_policy(std::uint32_t tgid);
 
+  /// Allows (MW_POLICY_FREEZE, MW_POLICY_FREEZE_ALL) or forbids (0) the kernel side to stop a watched process at its
+  /// crash. kGone when the process is not watched any more.
+  Result<void> set_freeze(std::uint32_t tgid, std::uint32_t flags);
+  /// Ring of mw_freeze_note: the guardian's.
+  int freeze_notes_fd() const;
+
   int ring_fd() const;
   LinkKind link_kind() const;
   /// Summed over CPUs.

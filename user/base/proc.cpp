@@ -170,6 +170,22 @@ Result<Status> ProcFs::thread_status(int pid, int tid) const {
   return *status;
 }
 
+Result<std::optional<Place>> ProcFs::thread_place(int pid, int tid) const {
+  auto text = read(pid, "task/" + std::to_string(tid) + "/syscall", kSmallFile);
+  if (!text && (text.error().kind == ErrorKind::kPermission || text.error().kind == ErrorKind::kGone)) {
+    return tl::unexpected(std::move(text).error());
+  }
+  return text ? parse_syscall(*text) : std::nullopt;
+}
+
+Result<std::string> ProcFs::boot_id() const {
+  std::string text = TRY(read_file(root_ + "/sys/kernel/random/boot_id", kSmallFile));
+  while (!text.empty() && text.back() == '\n') {
+    text.pop_back();
+  }
+  return text;
+}
+
 Result<ExeLink> ProcFs::exe(int pid) const {
   std::string target(4096, '\0');
   const std::string link = path(pid, "exe");

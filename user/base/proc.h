@@ -49,9 +49,17 @@ struct Status {
   CpuSet cpus_allowed;       ///< affinity and cpuset together; may hold CPUs that are not online
   unsigned threads = 0;
   std::uint64_t rss_bytes = 0;
+  std::uint64_t pending_signals = 0;  ///< of the process as a whole (ShdPnd), bit SIGNAL - 1
+  std::uint64_t caught_signals = 0;   ///< a handler is set (SigCgt), bit SIGNAL - 1
 
   /// The PID that the process knows itself by.
   int ns_pid() const { return ns_pids.empty() ? tgid : ns_pids.back(); }
+};
+
+/// Where a thread is in user space.
+struct Place {
+  std::uint64_t pc = 0;
+  std::uint64_t sp = 0;
 };
 
 struct ExeLink {
@@ -87,6 +95,8 @@ struct MapEntry {
 /// The parsers alone, for text of any origin; nullopt when it is not what its name says.
 std::optional<Stat> parse_stat(std::string_view text);
 std::optional<Status> parse_status(std::string_view text);
+/// nullopt for "running".
+std::optional<Place> parse_syscall(std::string_view text);
 CgroupPaths parse_cgroup(std::string_view text);
 std::optional<MapEntry> parse_maps_line(std::string_view line);
 /// "0-3,8": the form of cpuset.cpus.effective and /sys/devices/system/cpu/online.
@@ -118,6 +128,11 @@ class ProcFs {
   Result<Stat> thread_stat(int pid, int tid) const;
   Result<Status> status(int pid) const;
   Result<Status> thread_status(int pid, int tid) const;
+  /// Where a thread that is stopped or blocked in a system call would go on in user space (/proc/PID/task/TID/syscall);
+  /// nullopt when it runs, or is gone by now.
+  Result<std::optional<Place>> thread_place(int pid, int tid) const;
+  /// Tells one boot of this machine from another.
+  Result<std::string> boot_id() const;
   Result<ExeLink> exe(int pid) const;
   Result<CgroupPaths> cgroup(int pid) const;
   Result<std::vector<MapEntry>> maps(int pid) const;

@@ -92,6 +92,10 @@ void set_field(Status& status, std::string_view key, std::string_view value) {
     status.threads = number<unsigned>(first).value_or(0);
   } else if (key == "VmRSS") {
     status.rss_bytes = number<std::uint64_t>(first).value_or(0) * 1024;
+  } else if (key == "ShdPnd") {
+    status.pending_signals = number<std::uint64_t>(first, 16).value_or(0);
+  } else if (key == "SigCgt") {
+    status.caught_signals = number<std::uint64_t>(first, 16).value_or(0);
   } else if (key == "Cpus_allowed") {
     status.cpus_allowed = parse_cpu_mask(value).value_or(CpuSet{});
   } else if (key == "NSpid") {
@@ -178,6 +182,22 @@ std::optional<Status> parse_status(std::string_view text) {
     return std::nullopt;
   }
   return status;
+}
+
+std::optional<Place> parse_syscall(std::string_view text) {
+  // "running", "-1 SP PC" or "NUMBER ARGS... SP PC"
+  std::string_view sp;
+  std::string_view pc;
+  for (std::string_view word = next_word(text); !word.empty(); word = next_word(text)) {
+    sp = pc;
+    pc = word;
+  }
+  if (!sp.starts_with("0x") || !pc.starts_with("0x")) {
+    return std::nullopt;
+  }
+  const auto sp_value = number<std::uint64_t>(sp.substr(2), 16);
+  const auto pc_value = number<std::uint64_t>(pc.substr(2), 16);
+  return sp_value && pc_value ? std::optional<Place>({*pc_value, *sp_value}) : std::nullopt;
 }
 
 CgroupPaths parse_cgroup(std::string_view text) {

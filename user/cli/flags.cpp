@@ -17,6 +17,7 @@ constexpr CommandSet kRun = bit(Command::kRun);
 constexpr CommandSet kLs = bit(Command::kLs);
 constexpr CommandSet kDoctor = bit(Command::kDoctor);
 constexpr CommandSet kReplay = bit(Command::kReplay);
+constexpr CommandSet kThaw = bit(Command::kThaw);
 constexpr CommandSet kEvery = kWatch | kRun | kLs | kDoctor | kReplay;
 constexpr CommandSet kLive = kWatch | kRun;             // attach probes
 constexpr CommandSet kFinds = kWatch | kRun | kReplay;  // print findings
@@ -34,11 +35,11 @@ constexpr CommandSpec kCommands[] = {
      "warn of concurrent map access in live Go processes"},
     {Command::kLs, "ls", "[-a] [flags]", "list Go processes and whether they can be watched"},
     {Command::kDoctor, "doctor", "[-p PID] [flags]", "say what this host and a target allow"},
+    {Command::kThaw, "thaw", "[-p PID | --all] [flags]", "let go of processes that a killed mapwatch left frozen"},
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"top",  "dump",  "dossier", "thaw",  "daemon",
-                                               "gate", "chaos", "net",     "export"};
+constexpr std::string_view kLaterCommands[] = {"top", "dump", "dossier", "daemon", "gate", "chaos", "net", "export"};
 
 template <typename T>
 struct Choice {
@@ -185,7 +186,7 @@ constexpr auto kList = FlagKind::kList;
 // clang-format off
 constexpr FlagSpec kFlags[] = {
     // What to watch.
-    {"pid", 'p', kList, kWatch | kDoctor, kWatch | kDoctor, "PID[,PID]..", "these processes", "", false, add_pids},
+    {"pid", 'p', kList, kWatch | kDoctor | kThaw, kWatch | kDoctor | kThaw, "PID[,PID]..", "these processes", "", false, add_pids},
     {"name", 'n', kList, kLive, kLive, "NAME", "processes of this name (comm or base name of the executable)", "", false,
      [](O o, T t) { return add_text(o.names, t); }},
     {"exe", 'x', kList, kLive, kLive, "EXE_GLOB", "processes whose executable's path matches", "", false,
@@ -194,7 +195,7 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_text(o.cgroup, t); }},
     {"exclude", 0, kList, kLive, kLive, "GLOB", "but none whose name or executable matches", "", false,
      [](O o, T t) { return add_text(o.excludes, t); }},
-    {"all", 'a', kSwitch, kWatch | kLs, kLs, "", "every Go process, other users' too", "false", false,
+    {"all", 'a', kSwitch, kWatch | kLs | kThaw, kLs | kThaw, "", "every process, other users' too", "false", false,
      [](O o, T t) { return set_bool(o.all, t); }},
     {"follow", 0, kSwitch, kRun, kRun, "", "watch CMD's descendants too: run --follow -- go test ./...", "false", false,
      [](O o, T t) { return set_bool(o.follow, t); }},
@@ -206,9 +207,9 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return choose(o.output, t, kOutputs); }},
     {"timestamps", 'T', kSwitch, kEvery, kFinds, "", "a time in front of each finding", "false", false,
      [](O o, T t) { return set_bool(o.timestamps, t); }},
-    {"quiet", 'q', kSwitch, kEvery, kEvery, "", "only errors on stderr", "false", false,
+    {"quiet", 'q', kSwitch, kEvery | kThaw, kEvery | kThaw, "", "only errors on stderr", "false", false,
      [](O o, T t) { return set_bool(o.quiet, t); }},
-    {"verbose", 'v', kCount, kEvery, kEvery, "", "more on stderr; -vv: all", "0", false,
+    {"verbose", 'v', kCount, kEvery | kThaw, kEvery | kThaw, "", "more on stderr; -vv: all", "0", false,
      [](O o, T t) -> Result<void> { o.verbose = static_cast<int>(TRY(parse_number(t, 0, 100))); return {}; }},
     {"color", 0, kValue, kEvery, kFinds, "auto|always|never", "colour of the text form", "auto", false,
      [](O o, T t) { return choose(o.color, t, kWhens); }},
@@ -226,6 +227,9 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) -> Result<void> { o.exit_code = static_cast<int>(TRY(parse_number(t, 0, 255))); return {}; }},
     {"on-fatal", 0, kValue, kEvery, kFinds, "map|all", "report crashes of maps only, or every fatal error", "map", false,
      [](O o, T t) { return choose_name(o.on_fatal, t, kOnFatal); }},
+    {"on-crash", 0, kValue, kEvery, kLive, "report|core|none", "freeze a crashing process for its report; none: do not",
+     "report", false, [](O o, T t) { return choose_name(o.on_crash, t, kOnCrash); }},
+    {"max-freeze", 0, kValue, kEvery, kLive, "DUR", "let a frozen process go after that long, whatever happens", "2s", false, set_max_freeze},
     {"record", 0, kValue, kEvery, kLive, "FILE", "write the event stream to FILE, for replay", "", false,
      [](O o, T t) { return set_text(o.record, t); }},
     // How to watch.
@@ -234,16 +238,13 @@ constexpr FlagSpec kFlags[] = {
     {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
      [](O o, T t) { return choose(o.attach, t, kModes); }},
     {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},
-    {"procfs", 0, kValue, kEvery, kWatch | kRun | kLs | kDoctor, "DIR", "where the host's /proc is mounted", "/proc", false,
+    {"procfs", 0, kValue, kEvery | kThaw, kWatch | kRun | kLs | kDoctor | kThaw, "DIR", "where the host's /proc is mounted", "/proc", false,
      [](O o, T t) { return set_directory(o.procfs, t); }},
-    {"run-dir", 0, kValue, kEvery, kLive | kDoctor, "DIR", "where the lock of a watched process is", "/run/mapwatch", false,
+    {"run-dir", 0, kValue, kEvery | kThaw, kLive | kDoctor | kThaw, "DIR", "where the lock and the record of a watched process are", "/run/mapwatch", false,
      [](O o, T t) { return set_directory(o.run_dir, t); }},
     // Known, checked and kept for what comes later.
     {"sample", 0, kValue, kEvery, 0, "auto|full|1/N", "", "auto", true, set_sample},
     {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},
-    {"on-crash", 0, kValue, kEvery, 0, "report|core|none", "", "report", true,
-     [](O o, T t) { return choose_name(o.on_crash, t, kOnCrash); }},
-    {"max-freeze", 0, kValue, kEvery, 0, "DUR", "", "2s", true, set_max_freeze},
     {"state-dir", 0, kValue, kEvery, 0, "DIR", "", "/var/lib/mapwatch", true,
      [](O o, T t) { return set_directory(o.state_dir, t); }},
 };

@@ -181,6 +181,11 @@ Result<void> check(const Options& options) {
         return usage("run: no command to run", "mapwatch run [flags] -- CMD ARGS...");
       }
       break;
+    case Command::kThaw:
+      if (options.pids.size() > 1 || (!options.pids.empty() && options.all)) {
+        return usage("thaw: give one process with -p, or --all", see_help("thaw"));
+      }
+      break;
     case Command::kDoctor:
       if (options.pids.size() > 1) {
         return usage("doctor: -p takes one process", see_help("doctor"));
@@ -347,6 +352,9 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
       parsed.warnings.push_back(fmt::format("{} is accepted and has no effect in this version", layer.where));
     }
     settings.push_back({&flag, layer.values, layer.origin});
+  }
+  if (options.on_crash == "core") {
+    parsed.warnings.push_back("--on-crash core: cores are not written in this version; taken as report");
   }
   if (options.quiet && options.verbose > 0) {  // from two layers
     if (given(words, "verbose")) {

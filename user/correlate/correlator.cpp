@@ -74,6 +74,10 @@ class Correlator::Impl {
     if (!crash_class && !unreadable && !options_.all_fatals) {
       return {};
     }
+    // The goroutine that had the process frozen is the one to report: its event comes, too.
+    if ((event.flags & MW_FATAL_SECOND) != 0) {
+      return {};
+    }
     Process& process = process_of(event.head.tgid);
     if (process.crashed) {
       return {};

@@ -91,6 +91,7 @@ struct Crash {
   std::optional<std::uint64_t> first_hazard_ns;      ///< event time of this process's first hazard
   std::optional<std::uint64_t> first_map_hazard_ns;  ///< the same, of hazards on this very map
   std::vector<std::string> hazard_ids;               ///< of this process, in order of first sight
+  std::optional<std::uint64_t> frozen_ns;            ///< how long the process was held; the watcher's to fill
 };
 
 using Finding = std::variant<Hazard, Crash>;

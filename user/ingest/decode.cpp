@@ -18,7 +18,8 @@ EventHead to_head(const mw_event_head& head) { return {head.time_ns, head.tgid, 
 bool is_map_op(std::uint32_t op) { return op >= MW_OP_WRITE && op <= MW_OP_CLONE; }
 bool is_site_class(std::uint32_t site_class) { return site_class >= MW_SITE_PUSH && site_class <= MW_SITE_ENTRY; }
 
-/// The fixed part of an event. Its stack is last and may be sent as far as it is filled: `T` is zeroed beyond.
+/// The fixed part of an event. Its stack ends it (before fields that were added later) and may be sent as far as it is
+/// filled: `T` is zeroed beyond.
 template <typename T>
 Result<T> fixed_part(Bytes record, const char* name) {
   constexpr std::size_t kFixed = offsetof(T, stack) + offsetof(mw_stack, pc);
@@ -113,7 +114,7 @@ Result<Event> decode_fatal(Bytes record) {
   event.gopc = raw.gopc;
   event.last_map = raw.last_map;
   event.last_type = raw.last_type;
-  if (raw.last_map != 0 && record.size() == sizeof(raw)) {
+  if (raw.last_map != 0 && record.size() >= offsetof(mw_fatal_event, regs)) {
     event.last_len = raw.last_len;
   }
   if (raw.other_g != 0) {
@@ -132,6 +133,9 @@ Result<Event> decode_fatal(Bytes record) {
     event.text.assign(reinterpret_cast<const char*>(raw.text), raw.text_len);
   }
   event.stack = to_stack(raw.stack);
+  if (record.size() == sizeof(mw_fatal_event)) {
+    event.regs = raw.regs;
+  }
   return event;
 }
 

@@ -71,6 +71,7 @@ struct FatalEvent {
   std::uint64_t bp = 0;
   std::string text;  ///< raw bytes of the target, unprintable characters included
   std::vector<std::uint64_t> stack;
+  std::optional<mw_regs> regs;  ///< of the crashing thread; older recordings have none
 };
 
 struct ExecEvent {

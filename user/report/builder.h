@@ -18,7 +18,7 @@ struct Subject {
 
 HazardReport build_hazard(const correlate::Hazard& hazard, symbolize::Symbolizer& symbols, const Subject& subject);
 
-/// `printed` is asked for the lead; dossier and frozen_ns are the caller's to fill.
+/// `printed` is asked for the lead; dossier is the caller's to fill.
 CrashReport build_crash(const correlate::Crash& crash, symbolize::Symbolizer& symbols, const Subject& subject,
                         const PrintedLog& printed);
 

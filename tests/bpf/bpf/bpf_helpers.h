@@ -16,4 +16,5 @@ mw_u64 bpf_get_current_pid_tgid();
 mw_u32 bpf_get_smp_processor_id();
 mw_u32 bpf_get_prandom_u32();
 long bpf_get_stack(pt_regs* ctx, void* to, mw_u32 size, mw_u64 flags);
+long bpf_send_signal(mw_u32 signal);
 long bpf_loop(mw_u32 turns, void* callback, void* context, mw_u64 flags);

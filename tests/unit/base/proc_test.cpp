@@ -86,9 +86,22 @@ TEST(ParseStatus, TakesTheFields) {
 }
 
 TEST(ParseStatus, RefusesOtherText) {
+  const auto signals = parse_status("Tgid:\t1\nShdPnd:\t0000000000040000\nSigCgt:\tfffffffd7fc1feff\n");
+  ASSERT_TRUE(signals);
+  EXPECT_EQ(signals->pending_signals, 1u << 18) << "SIGSTOP is 19";
+  EXPECT_EQ(signals->caught_signals, 0xfffffffd7fc1feffu);
   EXPECT_FALSE(parse_status(""));
   EXPECT_FALSE(parse_status("Tgid:\tx\n"));
   EXPECT_FALSE(parse_status("::::\n\n"));
+}
+
+TEST(Proc, SyscallTellsWhereAThreadGoesOn) {
+  EXPECT_EQ(parse_syscall("-1 0x7ffd5a8d0c48 0x43f20b\n")->pc, 0x43f20bu);
+  EXPECT_EQ(parse_syscall("-1 0x7ffd5a8d0c48 0x43f20b\n")->sp, 0x7ffd5a8d0c48u);
+  EXPECT_EQ(parse_syscall("202 0xc000100548 0x80 0x0 0x0 0x0 0x0 0xc0000c5e58 0x472ee3\n")->pc, 0x472ee3u);
+  EXPECT_FALSE(parse_syscall("running\n"));
+  EXPECT_FALSE(parse_syscall(""));
+  EXPECT_FALSE(parse_syscall("-1 0x1 0xzz\n"));
 }
 
 TEST(ParseCpuList, TakesListsAndRefusesNonsense) {

@@ -276,6 +276,17 @@ TEST(Correlator, OneCrashAProcess) {
   EXPECT_EQ(correlator.add(fatal("concurrent map writes", 6, 3'000)).size(), 1u) << "the PID was used again";
 }
 
+TEST(Correlator, TheGoroutineThatHadTheProcessFrozenIsTheCrash) {
+  Correlator correlator;
+  auto second = fatal("concurrent map read and map write", 6, 2'000);
+  second.flags = MW_FATAL_SECOND;
+  EXPECT_TRUE(correlator.add(second).empty()) << "in the ring before the event that it is second to";
+  auto first = fatal("concurrent map writes", 5, 2'001);
+  first.flags = MW_FATAL_FROZEN;
+  EXPECT_EQ(crash_of(correlator.add(first)).access.goid, 5u);
+  EXPECT_EQ(correlator.crashes(), 1u);
+}
+
 TEST(Correlator, CrashNamesTheOtherWriterOfItsMap) {
   Correlator correlator;
   correlator.add(visitor(MW_OP_READ, 27, 1'000));

@@ -105,6 +105,23 @@ TEST(Decode, Fatal) {
   const auto event = decode_raw(fatal_event());
   ASSERT_TRUE(event);
   EXPECT_EQ(std::get<FatalEvent>(*event).text, "hello");
+  EXPECT_TRUE(std::get<FatalEvent>(*event).regs);
+
+  auto with_registers = fatal_event();
+  with_registers.regs.r14 = 0xc000001234;
+  with_registers.regs.ip = 0x401000;
+  const auto registers = std::get<FatalEvent>(*decode_raw(with_registers)).regs;
+  ASSERT_TRUE(registers);
+  EXPECT_EQ(registers->r14, 0xc000001234u);
+  EXPECT_EQ(registers->ip, 0x401000u);
+  // Recordings from before the registers end at the stack.
+  auto older = fatal_event();
+  older.head.size = offsetof(mw_fatal_event, regs);
+  const auto old_event = decode_raw(older, offsetof(mw_fatal_event, regs));
+  ASSERT_TRUE(old_event) << old_event.error().message;
+  EXPECT_FALSE(std::get<FatalEvent>(*old_event).regs);
+  EXPECT_EQ(std::get<FatalEvent>(*old_event).stack.size(), 1u);
+
   auto unreadable = fatal_event();
   unreadable.flags = MW_FATAL_TEXT_UNREADABLE;
   EXPECT_EQ(std::get<FatalEvent>(*decode_raw(unreadable)).text, "");

@@ -1,0 +1,46 @@
+#include "app/watcher_options.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "attach/cpu_limits.h"
+#include "base/proc.h"
+
+namespace mapwatch::app {
+
+namespace {
+
+// The allowance (design.md section 3, step 4). Fewer than 1 in 100 operations of a map are held, so that the 99th
+// percentile of their latency is not a held one; docs/overlap-detector.md has the figures.
+constexpr std::uint32_t kDwellNs = 50'000;
+constexpr std::uint32_t kDwellMaxNs = 200'000;
+constexpr std::uint32_t kHoldMaxNs = 200'000;
+constexpr std::uint32_t kHeldPerSecond = 20;
+constexpr std::uint32_t kHeldOneIn = 128;
+constexpr std::uint64_t kBurstNs = 5'000'000;
+
+}  // namespace
+
+correlate::Correlator::Options correlator_options(const cli::Options& options) {
+  correlate::Correlator::Options out;
+  out.all_fatals = options.on_fatal == "all";
+  return out;
+}
+
+Result<mw_policy> policy_for(const cli::Options& options, int pid) {
+  const attach::CpuLimits limits =
+      TRY(attach::read_cpu_limits(pid, attach::CpuSources{proc::ProcFs(options.procfs), "/sys"}));
+  const std::uint64_t upper = options.dwell_ns.value_or(kDwellMaxNs);
+  mw_policy policy = {};
+  policy.flags = limits.may_dwell() && upper > 0 ? 0 : MW_POLICY_MARK_ONLY;
+  policy.dwell_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(kDwellNs, upper));
+  policy.dwell_max_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(kDwellMaxNs, upper));
+  policy.hold_max_ns = kHoldMaxNs;
+  policy.per_second = kHeldPerSecond;
+  policy.one_in = kHeldOneIn;
+  policy.share_ppm = static_cast<std::uint32_t>(std::lround(std::clamp(options.budget, 0.0, 1.0) * 1e6));
+  policy.burst_ns = kBurstNs;
+  return policy;
+}
+
+}  // namespace mapwatch::app

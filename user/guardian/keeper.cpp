@@ -1,0 +1,274 @@
+#include "guardian/keeper.h"
+
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/clock.h"
+#include "guardian/channel.h"
+#include "guardian/held_file.h"
+#include "guardian/let_go.h"
+#include "guardian/own_cgroup.h"
+#include "mapwatch/abi.h"
+
+namespace mapwatch::guardian {
+namespace {
+
+constexpr std::uint64_t kGraceNs = 1'000'000'000;  // reading registers takes milliseconds
+
+struct RingDeleter {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+class Keeper {
+ public:
+  explicit Keeper(Channel channel) : channel_(std::move(channel)) {}
+
+  int run() {
+    while (!owner_dead_) {
+      wait();
+      // Messages before deadlines: mapwatch may have let go in time and said so.
+      take_messages();
+      take_notes();
+      if (!owner_ && socket_closed_) {
+        return 0;  // it died before it could freeze anything
+      }
+      let_go_of_what_is_due();
+    }
+    // All probes went with mapwatch (its descriptors are closed before its pidfd reports its end), so what has been
+    // noted by now is all there is.
+    take_notes();
+    let_go_of_what_is_due();
+    for (auto& [tgid, kept] : kept_) {
+      ::unlink(kept.path.c_str());
+    }
+    leave_own_cgroup();
+    return 0;
+  }
+
+ private:
+  struct Kept {
+    UniqueFd pidfd;
+    std::string path;
+    HeldRecord record;
+    std::optional<std::uint64_t> due_ns;     ///< frozen, and to be let go by then
+    std::optional<std::uint64_t> traced_ns;  ///< let go; by then mapwatch must not trace it any more
+  };
+
+  void wait() {
+    std::uint64_t next = UINT64_MAX;
+    for (const auto& [tgid, kept] : kept_) {
+      next = std::min({next, kept.due_ns.value_or(UINT64_MAX), kept.traced_ns.value_or(UINT64_MAX)});
+    }
+    int timeout = -1;
+    if (next != UINT64_MAX) {
+      const std::uint64_t now = clock_.monotonic_ns();
+      timeout = next <= now ? 0 : static_cast<int>((next - now + 999'999) / 1'000'000);
+    }
+    pollfd fds[3] = {{socket_closed_ ? -1 : channel_.fd(), POLLIN, 0},
+                     {owner_ ? owner_.get() : -1, POLLIN, 0},
+                     {ring_ ? ring_buffer__epoll_fd(ring_.get()) : -1, POLLIN, 0}};
+    if (::poll(fds, 3, timeout) > 0) {
+      owner_dead_ = owner_ && fds[1].revents != 0;
+    }
+  }
+
+  void take_messages() {
+    Message message;
+    while (!socket_closed_) {
+      const auto received = channel_.receive(message);
+      if (received && *received == Received::kNothing) {
+        return;
+      }
+      if (!received || *received == Received::kClosed) {
+        socket_closed_ = true;
+        return;
+      }
+      handle(message);
+    }
+  }
+
+  void handle(Message& message) {
+    switch (message.kind) {
+      case Kind::kHello:
+        hello(message);
+        break;
+      case Kind::kWatch:
+        watch(message);
+        break;
+      case Kind::kReleased:
+        take_notes();  // the freeze that this ends is noted before mapwatch could learn of it
+        if (const auto found = kept_.find(message.tgid); found != kept_.end()) {
+          found->second.due_ns.reset();
+        }
+        break;
+      case Kind::kForget:
+        kept_.erase(message.tgid);
+        break;
+      default:
+        break;
+    }
+  }
+
+  void hello(Message& message) {
+    if (message.fds.size() != 2) {
+      socket_closed_ = true;
+      return;
+    }
+    owner_ = std::move(message.fds[0]);
+    ring_map_ = std::move(message.fds[1]);
+    max_freeze_ns_ = message.value;
+    procfs_ = proc::ProcFs(message.text);
+    ring_.reset(ring_buffer__new(ring_map_.get(), &Keeper::on_note, this, nullptr));
+    if (!ring_) {
+      socket_closed_ = true;  // mapwatch sees the end of this process and freezes nothing
+      return;
+    }
+    Message ready;
+    ready.kind = Kind::kReady;
+    ready.value = static_cast<std::uint64_t>(::getpid());
+    ready.text = enter_own_cgroup();
+    reply(ready);
+  }
+
+  void watch(Message& message) {
+    Message answer;
+    answer.kind = Kind::kWatching;
+    answer.tgid = message.tgid;
+    auto record = message.fds.size() == 1
+                      ? read_held(message.text)
+                      : Result<HeldRecord>(fail(ErrorKind::kMalformed, "a request without its process"));
+    if (!record) {
+      answer.text = record.error().message;
+    } else if (::syscall(SYS_pidfd_send_signal, message.fds[0].get(), 0, nullptr, 0) != 0) {
+      answer.text = std::string("it may not signal it: ") + std::strerror(errno);
+    } else {
+      answer.value = 1;
+      Kept& kept = kept_[message.tgid];
+      kept = {std::move(message.fds[0]), message.text, std::move(*record), std::nullopt, std::nullopt};
+      const auto early = early_.find(message.tgid);
+      if (early != early_.end()) {
+        kept.due_ns = early->second;
+        early_.erase(early);
+      }
+    }
+    reply(answer);
+  }
+
+  void reply(const Message& message) {
+    if (auto sent = channel_.send(message); !sent) {
+      socket_closed_ = true;
+    }
+  }
+
+  static int on_note(void* self, void* data, std::size_t size) {
+    mw_freeze_note note = {};
+    if (size >= sizeof(note)) {
+      std::memcpy(&note, data, sizeof(note));
+      static_cast<Keeper*>(self)->frozen(note);
+    }
+    return 0;
+  }
+
+  void frozen(const mw_freeze_note& note) {
+    const std::uint64_t due = note.time_ns + max_freeze_ns_;
+    const auto found = kept_.find(note.tgid);
+    if (found != kept_.end()) {
+      found->second.due_ns = due;
+    } else {
+      // Noted for a guardian that died: mapwatch is about to tell this one of the process.
+      early_[note.tgid] = due;
+    }
+  }
+
+  void take_notes() {
+    if (ring_) {
+      ring_buffer__consume(ring_.get());
+    }
+  }
+
+  void let_go_of_what_is_due() {
+    const std::uint64_t now = clock_.monotonic_ns();
+    const bool orphaned = socket_closed_ || owner_dead_;
+    for (auto& [tgid, kept] : kept_) {
+      if (kept.due_ns && (orphaned || *kept.due_ns <= now)) {
+        kept.due_ns.reset();
+        let_go_of(tgid, kept);
+        kept.traced_ns = now + kGraceNs;
+      } else if (kept.traced_ns && *kept.traced_ns <= now) {
+        kept.traced_ns.reset();
+        end_hung_owner(kept);
+      }
+    }
+  }
+
+  void let_go_of(std::uint32_t tgid, const Kept& kept) {
+    const LetGo outcome =
+        let_go(kept.pidfd.get(), kept.record.process.pid, kept.record.sites, Knowledge::kFrozen, procfs_);
+    Message deed;
+    deed.kind = Kind::kLetGo;
+    deed.tgid = tgid;
+    deed.time_ns = clock_.monotonic_ns();
+    deed.value = static_cast<std::uint64_t>(outcome);
+    if (!socket_closed_) {
+      reply(deed);
+    }
+  }
+
+  /// SIGCONT does not move a thread in a ptrace stop. A mapwatch that reads registers long after --max-freeze hangs,
+  /// and only its end lets such threads go.
+  void end_hung_owner(const Kept& kept) {
+    if (owner_dead_) {
+      return;
+    }
+    const auto threads = procfs_.threads(kept.record.process.pid);
+    const auto own = procfs_.threads(kept.record.owner.pid);
+    if (!threads || !own) {
+      return;
+    }
+    for (const int tid : *threads) {
+      const auto status = procfs_.thread_status(kept.record.process.pid, tid);
+      if (status && status->tracer_pid != 0 && std::find(own->begin(), own->end(), status->tracer_pid) != own->end()) {
+        ::syscall(SYS_pidfd_send_signal, owner_.get(), SIGKILL, nullptr, 0);
+        return;
+      }
+    }
+  }
+
+  Channel channel_;
+  UniqueFd owner_;
+  UniqueFd ring_map_;
+  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+  proc::ProcFs procfs_;
+  SystemClock clock_;
+  std::uint64_t max_freeze_ns_ = 0;
+  std::map<std::uint32_t, Kept> kept_;
+  std::map<std::uint32_t, std::uint64_t> early_;
+  bool socket_closed_ = false;
+  bool owner_dead_ = false;
+};
+
+}  // namespace
+
+int run_keeper(int socket) {
+  // It ends when mapwatch has ended, not before: what asks mapwatch to stop must not stop this first.
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2}) {
+    ::signal(signal, SIG_IGN);
+  }
+  ::prctl(PR_SET_NAME, "mapwatch-guard");
+  ::fcntl(socket, F_SETFD, FD_CLOEXEC);
+  return Keeper(Channel(UniqueFd(socket))).run();
+}
+
+}  // namespace mapwatch::guardian
