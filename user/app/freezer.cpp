@@ -8,6 +8,7 @@
 #include <span>
 
 #include "attach/text_check.h"
+#include "base/job.h"
 #include "base/log.h"
 #include "correlate/correlator.h"
 #include "guardian/thaw.h"
@@ -113,6 +114,11 @@ Result<void> Freezer::allow(std::uint32_t tgid, Held& held) {
 void Freezer::add(const attach::Target& target, const attach::Plan& plan, std::uint64_t load_bias) {
   std::vector<std::uint64_t> sites = fatal_sites(plan, load_bias);
   if (!guardian_ || sites.empty()) {
+    return;
+  }
+  if (proc::is_foreground_job(target.pid(), procfs_)) {
+    log::info("PID {} is a shell's foreground job: the shell would take a freeze for ^Z, so there is none at a crash",
+              target.pid());
     return;
   }
   const auto add = [&]() -> Result<void> {

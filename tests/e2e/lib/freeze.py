@@ -1,10 +1,13 @@
 """A crashing process is frozen for its report and always let go: whoever is killed, whoever hangs."""
 import os
 import pathlib
+import pty
 import random
 import re
+import select
 import signal
 import subprocess
+import time
 
 from .fixtures import NEWEST, build
 from .harness import Failed, case, expect, wait_for
@@ -393,6 +396,41 @@ def own_session(context):
     watched.mapwatch.stop()
     wait_gone(guardian)
     expect("starting another" not in watched.mapwatch.err.text(), "it died of a signal that it should pass over")
+
+
+@case("freeze/foreground-job-of-a-shell-is-not-frozen", builds=PLAIN)
+def foreground_job(context):
+    """bash would take the stop for ^Z: prompt, $? = 147, and the crash in the background."""
+    shell, terminal = pty.fork()
+    if shell == 0:
+        os.environ["PS1"] = "PROMPT> "
+        os.execvp("bash", ["bash", "--norc", "-i"])
+    context.stack.callback(os.close, terminal)
+    context.stack.callback(os.waitpid, shell, 0)
+    context.stack.callback(os.kill, shell, signal.SIGKILL)
+    seen = ""
+
+    def until(pattern, seconds=60):
+        nonlocal seen
+        end = time.monotonic() + seconds
+        while not re.search(pattern, seen):
+            expect(select.select([terminal], [], [], max(0, end - time.monotonic()))[0], f"no {pattern} in {seen[-600:]}")
+            seen += os.read(terminal, 65536).decode(errors="replace")
+
+    until("PROMPT> ")
+    os.write(terminal, f"{build(NEWEST)} -pace 200us -start-on-stdin write_write\n".encode())
+    until(r"\bready\b")
+    pid = int(pathlib.Path(f"/proc/{shell}/task/{shell}/children").read_text())
+    mapwatch = Mapwatch(context, "watch", "-p", pid, "--run-dir", context.scratch / "run").attached(pid)
+    os.write(terminal, b"go\n")
+    until(r"(?s)fatal error.*PROMPT> ")
+    os.write(terminal, b"echo status=$?\n")
+    until(r"status=\d")
+    expect("status=2" in seen and "Stopped" not in seen, seen[-600:])
+    mapwatch.wait(15)
+    crashes = mapwatch.kind("crash")
+    expect(len(crashes) == 1 and crashes[0]["frozen_ns"] is None, f"crashes {crashes}")
+    expect("foreground job" in mapwatch.err.text(), mapwatch.err.text()[-400:])
 
 
 @case("freeze/pid-1-of-a-container", builds=PLAIN)
