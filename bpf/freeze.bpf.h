@@ -27,6 +27,10 @@ static __always_inline mw_u32 mw_freeze(mw_u32 tgid, mw_u32 tid, mw_u32 policy, 
   if (!note) {
     return MW_FATAL_NOT_FROZEN;
   }
+  if (!mw_freeze_gate_open()) {
+    mw_freeze_note_discard(note);
+    return MW_FATAL_NOT_FROZEN;
+  }
   note->tgid = tgid;
   note->tid = tid;
   note->time_ns = now;
@@ -40,24 +44,24 @@ static __always_inline mw_u32 mw_freeze(mw_u32 tgid, mw_u32 tid, mw_u32 policy, 
 }
 
 static __always_inline void mw_regs_fill(struct mw_regs* regs, const struct pt_regs* ctx) {
-  regs->r15 = ctx->r15;
-  regs->r14 = ctx->r14;
-  regs->r13 = ctx->r13;
-  regs->r12 = ctx->r12;
-  regs->bp = ctx->bp;
-  regs->bx = ctx->bx;
-  regs->r11 = ctx->r11;
-  regs->r10 = ctx->r10;
-  regs->r9 = ctx->r9;
-  regs->r8 = ctx->r8;
-  regs->ax = ctx->ax;
-  regs->cx = ctx->cx;
-  regs->dx = ctx->dx;
-  regs->si = ctx->si;
-  regs->di = ctx->di;
-  regs->ip = ctx->ip;
-  regs->flags = ctx->flags;
-  regs->sp = ctx->sp;
+  regs->r15 = MW_REG(ctx, r15);
+  regs->r14 = MW_REG(ctx, r14);
+  regs->r13 = MW_REG(ctx, r13);
+  regs->r12 = MW_REG(ctx, r12);
+  regs->bp = MW_REG(ctx, bp);
+  regs->bx = MW_REG(ctx, bx);
+  regs->r11 = MW_REG(ctx, r11);
+  regs->r10 = MW_REG(ctx, r10);
+  regs->r9 = MW_REG(ctx, r9);
+  regs->r8 = MW_REG(ctx, r8);
+  regs->ax = MW_REG(ctx, ax);
+  regs->cx = MW_REG(ctx, cx);
+  regs->dx = MW_REG(ctx, dx);
+  regs->si = MW_REG(ctx, si);
+  regs->di = MW_REG(ctx, di);
+  regs->ip = MW_REG(ctx, ip);
+  regs->flags = MW_REG(ctx, flags);
+  regs->sp = MW_REG(ctx, sp);
 }
 
 #endif

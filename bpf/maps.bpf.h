@@ -163,6 +163,23 @@ struct {
   __uint(max_entries, 4096);
 } mw_freeze_notes SEC(".maps");
 
+/* Open (1) while a guardian reads the notes. It closes the gate itself when mapwatch has died: a link may outlive
+ * mapwatch for a moment, in the hands of the child that made or closes it (attach/shield.h). */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, mw_u32);
+  __type(value, mw_u64);
+} mw_freeze_gate SEC(".maps");
+
+/* Call with a note reserved. The atomic read-modify-write orders it after the reservation: either this sees the gate
+ * closed, or the guardian, which looks at the ring after closing it, sees the note and waits for it. */
+static __always_inline int mw_freeze_gate_open(void) {
+  mw_u32 zero = 0;
+  mw_u64* gate = (mw_u64*)bpf_map_lookup_elem(&mw_freeze_gate, &zero);
+  return gate && __sync_fetch_and_add(gate, 0) != 0;
+}
+
 /* True for one caller a process, however many come at once. */
 static __always_inline int mw_freeze_claim(mw_u32 tgid, mw_u64 now) {
   return bpf_map_update_elem(&mw_frozen, &tgid, &now, BPF_NOEXIST) == 0;

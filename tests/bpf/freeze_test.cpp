@@ -94,6 +94,14 @@ TEST_F(Freeze, NotWhenNobodyWouldHearOfIt) {
   EXPECT_TRUE(machine.frozen.empty());
 }
 
+TEST_F(Freeze, NotOnceTheGuardianHasClosedTheGate) {
+  machine.gate_open = false;
+  machine.fatal(a, "concurrent map writes");
+  EXPECT_EQ(flags(), MW_FATAL_NOT_FROZEN);
+  EXPECT_TRUE(machine.signals.empty());
+  EXPECT_TRUE(machine.notes.empty());
+}
+
 TEST_F(Freeze, ARefusedSignalTellsTheGuardianNothing) {
   machine.signal_fails = true;
   machine.fatal(a, "concurrent map writes");

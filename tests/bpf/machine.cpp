@@ -210,6 +210,7 @@ mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &m
 mw_counters* mw_counters_here() { return &machine->counters; }
 void mw_count_site(mw_u32) {}
 
+int mw_freeze_gate_open() { return machine->gate_open; }
 int mw_freeze_claim(mw_u32 tgid, mw_u64 now) { return machine->frozen.emplace(tgid, now).second; }
 mw_freeze_note* mw_freeze_note_reserve() { return machine->notes_full ? nullptr : &mapwatch::bpf_test::reserved_note; }
 void mw_freeze_note_submit(mw_freeze_note* note) { machine->notes.push_back(*note); }

@@ -63,6 +63,7 @@ class Machine {
   std::map<mw_u32, mw_u64> frozen;
   std::vector<mw_freeze_note> notes;
   bool notes_full = false;
+  bool gate_open = true;
   std::vector<std::pair<mw_u32, mw_u32>> signals;  ///< (signal, tgid) sent
   bool signal_fails = false;
   std::unordered_map<mw_u32, mw_policy> policies;

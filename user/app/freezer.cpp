@@ -87,7 +87,8 @@ void Freezer::connect(attach::Kernel& kernel) {
   if (!guardian_) {
     return;
   }
-  if (auto connected = guardian_->connect(kernel.freeze_notes_fd(), options_.max_freeze_ns, options_.procfs);
+  if (auto connected = guardian_->connect(kernel.freeze_notes_fd(), kernel.freeze_gate_fd(), options_.max_freeze_ns,
+                                          options_.procfs);
       !connected) {
     give_up(connected.error().message);
     return;

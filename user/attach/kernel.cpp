@@ -266,6 +266,8 @@ Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
 
 int Kernel::freeze_notes_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_notes); }
 
+int Kernel::freeze_gate_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_gate); }
+
 int Kernel::ring_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_ring); }
 
 LinkKind Kernel::link_kind() const { return impl_->link; }

@@ -77,6 +77,8 @@ class Kernel {
   Result<void> set_freeze(std::uint32_t tgid, std::uint32_t flags);
   /// Ring of mw_freeze_note: the guardian's.
   int freeze_notes_fd() const;
+  /// Array of one word, which the guardian sets to 1 and back: without it nothing is frozen.
+  int freeze_gate_fd() const;
 
   int ring_fd() const;
   LinkKind link_kind() const;

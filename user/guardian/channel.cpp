@@ -8,7 +8,7 @@ namespace mapwatch::guardian {
 namespace {
 
 constexpr std::size_t kMaxText = 8192;  // twice PATH_MAX
-constexpr std::size_t kMaxFds = 2;
+constexpr std::size_t kMaxFds = 3;
 
 struct Fixed {
   std::uint32_t kind;

@@ -1,4 +1,4 @@
-// The socket between mapwatch and its guardian: whole messages, each with at most two descriptors.
+// The socket between mapwatch and its guardian: whole messages, each with at most three descriptors.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace mapwatch::guardian {
 
 enum class Kind : std::uint32_t {
   // from mapwatch
-  kHello = 1,     ///< fds: mapwatch's own pidfd, the ring of freeze notes; value: --max-freeze in ns; text: procfs root
+  kHello = 1,     ///< fds: mapwatch's own pidfd, the ring of freeze notes, the gate; value: --max-freeze in ns; text:
+                  ///< procfs root
   kWatch = 2,     ///< fd: the process's pidfd; text: path of its HeldFile
   kReleased = 3,  ///< mapwatch let the process go
   kForget = 4,    ///< no longer watched

@@ -68,7 +68,7 @@ Result<Guardian> Guardian::start() {
   return Guardian(std::move(ends.first), pid);
 }
 
-Result<void> Guardian::connect(int ring_fd, std::uint64_t max_freeze_ns, const std::string& procfs_root) {
+Result<void> Guardian::connect(int ring_fd, int gate_fd, std::uint64_t max_freeze_ns, const std::string& procfs_root) {
   const UniqueFd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!self) {
     return fail_errno("cannot open a pidfd of mapwatch itself");
@@ -77,7 +77,7 @@ Result<void> Guardian::connect(int ring_fd, std::uint64_t max_freeze_ns, const s
   hello.kind = Kind::kHello;
   hello.value = max_freeze_ns;
   hello.text = procfs_root;
-  TRY(tell(hello, {self.get(), ring_fd}));
+  TRY(tell(hello, {self.get(), ring_fd, gate_fd}));
   Message ready = TRY(answer(Kind::kReady, 0));
   remark_ = std::move(ready.text);
   return {};

@@ -24,8 +24,9 @@ class Guardian {
  public:
   /// Starts the process (exec, its own session, no descriptor but the socket).
   static Result<Guardian> start();
-  /// Hands over what it needs and waits until it is ready. `ring_fd`: map of mw_freeze_note events.
-  Result<void> connect(int ring_fd, std::uint64_t max_freeze_ns, const std::string& procfs_root);
+  /// Hands over what it needs and waits until it is ready. `ring_fd`: map of mw_freeze_note events,
+  /// `gate_fd`: map of the word without which nothing is frozen.
+  Result<void> connect(int ring_fd, int gate_fd, std::uint64_t max_freeze_ns, const std::string& procfs_root);
 
   /// Returns once the guardian holds `pidfd` and has read `held_file`: the process may be frozen from then on.
   Result<void> watch(std::uint32_t tgid, int pidfd, const std::string& held_file);

@@ -51,10 +51,10 @@ class Words {
   std::string_view rest_;
 };
 
-bool take_key(Words& words, ProcessKey& key) {
+bool take_key(Words& words, ProcessKey& key, int least_pid = 1) {
   const auto pid = words.number<int>();
   const auto start = words.number<std::uint64_t>();
-  if (!pid || !start || *pid <= 0) {
+  if (!pid || !start || *pid < least_pid) {
     return false;
   }
   key = {*pid, *start};
@@ -69,7 +69,7 @@ bool take_line(std::string_view name, Words& words, HeldRecord& record) {
     return take_key(words, record.owner);
   }
   if (name == "guardian") {
-    return take_key(words, record.guardian);
+    return take_key(words, record.guardian, 0);  // 0: it had died by then
   }
   if (name == "boot") {
     record.boot_id = std::string(words.next());

@@ -1,5 +1,6 @@
 #include "guardian/keeper.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -41,15 +42,14 @@ class Keeper {
       // Messages before deadlines: mapwatch may have let go in time and said so.
       take_messages();
       take_notes();
+      if (socket_closed_ || owner_dead_) {
+        close_gate();
+      }
       if (!owner_ && socket_closed_) {
         return 0;  // it died before it could freeze anything
       }
       let_go_of_what_is_due();
     }
-    // All probes went with mapwatch (its descriptors are closed before its pidfd reports its end), so what has been
-    // noted by now is all there is.
-    take_notes();
-    let_go_of_what_is_due();
     for (auto& [tgid, kept] : kept_) {
       ::unlink(kept.path.c_str());
     }
@@ -122,16 +122,17 @@ class Keeper {
   }
 
   void hello(Message& message) {
-    if (message.fds.size() != 2) {
+    if (message.fds.size() != 3) {
       socket_closed_ = true;
       return;
     }
     owner_ = std::move(message.fds[0]);
     ring_map_ = std::move(message.fds[1]);
+    gate_ = std::move(message.fds[2]);
     max_freeze_ns_ = message.value;
     procfs_ = proc::ProcFs(message.text);
     ring_.reset(ring_buffer__new(ring_map_.get(), &Keeper::on_note, this, nullptr));
-    if (!ring_) {
+    if (!ring_ || !set_gate(1)) {
       socket_closed_ = true;  // mapwatch sees the end of this process and freezes nothing
       return;
     }
@@ -192,6 +193,28 @@ class Keeper {
     }
   }
 
+  bool set_gate(std::uint64_t open) const {
+    const std::uint32_t zero = 0;
+    return ::bpf_map_update_elem(gate_.get(), &zero, &open, BPF_ANY) == 0;
+  }
+
+  /// After this no note comes any more, and all that came are taken: a program that passed the gate before has its note
+  /// reserved in the ring, and is waited for. (The system call orders the store before the look at the ring.)
+  void close_gate() {
+    if (!ring_ || std::exchange(gate_closed_, true)) {
+      return;
+    }
+    set_gate(0);
+    const ring* notes = ring_buffer__ring(ring_.get(), 0);
+    const std::uint64_t end = clock_.monotonic_ns() + kGraceNs;
+    take_notes();
+    while (ring__consumer_pos(notes) != ring__producer_pos(notes) && clock_.monotonic_ns() < end) {
+      const timespec nap = {0, 20'000};
+      ::nanosleep(&nap, nullptr);
+      take_notes();
+    }
+  }
+
   void take_notes() {
     if (ring_) {
       ring_buffer__consume(ring_.get());
@@ -249,6 +272,8 @@ class Keeper {
   Channel channel_;
   UniqueFd owner_;
   UniqueFd ring_map_;
+  UniqueFd gate_;
+  bool gate_closed_ = false;
   std::unique_ptr<ring_buffer, RingDeleter> ring_;
   proc::ProcFs procfs_;
   SystemClock clock_;

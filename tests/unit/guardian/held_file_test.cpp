@@ -35,6 +35,14 @@ TEST(HeldRecord, SaysAgainWhatWasWritten) {
   EXPECT_EQ(parsed->sites, record().sites);
 }
 
+TEST(HeldRecord, AGuardianThatIsNotKnownIsNoDamage) {
+  HeldRecord without = record();
+  without.guardian = {};
+  const auto parsed = parse_held(encode(without));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->guardian, ProcessKey{});
+}
+
 TEST(HeldRecord, EveryTruncationIsRefused) {
   const std::string whole = encode(record());
   const std::size_t first_site = whole.find("site ");
