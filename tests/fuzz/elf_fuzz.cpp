@@ -1,5 +1,5 @@
 // A Go executable with some bytes changed, or any bytes at all: ELF image, build info, pclntab, moduledata, type names,
-// frames, the plan's prologues. Every error is fine, every answer too; the sanitizers judge the reads.
+// frames, unwinding, the plan's prologues. Every error is fine, every answer too; the sanitizers judge the reads.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -8,6 +8,8 @@
 #include "arch/instruction.h"
 #include "arch/prologue.h"
 #include "elf/go_binary.h"
+#include "elf/runtime_globals.h"
+#include "elf/runtime_layout.h"
 #include "elf/tiny_go.h"
 
 namespace {
@@ -16,6 +18,8 @@ using namespace mapwatch;
 using test::TinyGo;
 
 void ask_everything(const elf::GoBinary& binary) {
+  (void)binary.runtime_layout();
+  (void)binary.runtime_globals();
   std::size_t asked = 0;
   for (const elf::Function& function : binary.functions()) {
     if (++asked > 64) {
@@ -24,6 +28,7 @@ void ask_everything(const elf::GoBinary& binary) {
     (void)binary.find(function.name);
     (void)binary.at(function.entry);
     (void)binary.frames(function.entry + 20);
+    (void)binary.unwind_row(function.entry + 20);
     (void)binary.file_offset(function.entry);
     if (const auto code = binary.code(function.entry, function.end); code && code->size() <= 4096) {
       (void)arch::find_prologue_site(*code, function.entry);
@@ -33,6 +38,7 @@ void ask_everything(const elf::GoBinary& binary) {
   for (std::uint64_t at = 0; at < TinyGo::kSize; at += 16) {
     (void)binary.type_name(TinyGo::kBase + at);
     (void)binary.frames(TinyGo::kBase + at);
+    (void)binary.unwind_row(TinyGo::kBase + at);
   }
 }
 

@@ -26,20 +26,8 @@ constexpr std::size_t kMaxCandidates = 256;
 constexpr std::size_t kMaxMembers = 1024;
 constexpr Dwarf_Word kMaxOffset = 1 << 16;
 
-struct Field {
-  std::string_view name;
-  std::uint32_t* offset;
-};
-
-struct Struct {
-  std::string name;
-  std::vector<Field> fields;
-  bool optional = false;
-  bool found = false;
-};
-
-std::vector<Struct> wanted_structs(MapKind kind, Offsets& offsets) {
-  std::vector<Struct> wanted = {
+std::vector<DwarfStruct> wanted_structs(MapKind kind, Offsets& offsets) {
+  std::vector<DwarfStruct> wanted = {
       {"runtime.g",
        {{"goid", &offsets.g_goid}, {"gopc", &offsets.g_gopc}, {"m", &offsets.g_m}, {"stack", &offsets.g_stack_lo}}},
       {"runtime.m", {{"curg", &offsets.m_curg}}},
@@ -141,7 +129,7 @@ class DebugFile {
 };
 
 /// Reads the members of the structure at `offset`; false unless it is `wanted` and has all of its fields.
-bool read_struct(Dwarf* dwarf, Dwarf_Off offset, Struct& wanted) {
+bool read_struct(Dwarf* dwarf, Dwarf_Off offset, DwarfStruct& wanted) {
   Dwarf_Die die;
   if (dwarf_offdie(dwarf, offset, &die) == nullptr || dwarf_tag(&die) != DW_TAG_structure_type) {
     return false;
@@ -183,7 +171,7 @@ bool read_struct(Dwarf* dwarf, Dwarf_Off offset, Struct& wanted) {
 
 /// Go writes a DIE's name inline as its first attribute, so a struct's DIE starts one byte (its abbreviation code)
 /// before its name. Looking for the bytes of the name is much faster than walking all DIEs.
-void search(Dwarf* dwarf, Bytes info, std::size_t from, Struct& wanted) {
+void search(Dwarf* dwarf, Bytes info, std::size_t from, DwarfStruct& wanted) {
   const std::byte* at = info.data() + from;
   for (std::size_t i = 0; i < kMaxCandidates; ++i) {
     const auto left = static_cast<std::size_t>(info.data() + info.size() - at);
@@ -201,13 +189,13 @@ void search(Dwarf* dwarf, Bytes info, std::size_t from, Struct& wanted) {
   }
 }
 
-void search_all(DebugFile& file, std::size_t from, std::vector<Struct>& wanted) {
+void search_all(DebugFile& file, std::size_t from, std::vector<DwarfStruct>& wanted) {
   const auto patch = file.cut_last_unit();
   const std::unique_ptr<Elf, decltype(&elf_end)> elf(elf_memory(file.data(), file.size()), &elf_end);
   if (elf != nullptr) {
     const std::unique_ptr<Dwarf, decltype(&dwarf_end)> dwarf(dwarf_begin_elf(elf.get(), DWARF_C_READ, nullptr),
                                                              &dwarf_end);
-    for (Struct& one : wanted) {
+    for (DwarfStruct& one : wanted) {
       if (dwarf != nullptr && !one.found) {
         search(dwarf.get(), file.info(), from, one);
       }
@@ -218,8 +206,8 @@ void search_all(DebugFile& file, std::size_t from, std::vector<Struct>& wanted) 
   }
 }
 
-bool all_found(const std::vector<Struct>& wanted, bool with_optional) {
-  for (const Struct& one : wanted) {
+bool all_found(const std::vector<DwarfStruct>& wanted, bool with_optional) {
+  for (const DwarfStruct& one : wanted) {
     if (!one.found && (with_optional || !one.optional)) {
       return false;
     }
@@ -229,18 +217,15 @@ bool all_found(const std::vector<Struct>& wanted, bool with_optional) {
 
 }  // namespace
 
-std::optional<Offsets> dwarf_offsets(const Image& image, MapKind kind, const Offsets& table) {
+bool read_dwarf_structs(const Image& image, OffsetSource otherwise, std::vector<DwarfStruct>& wanted) {
   auto info = DebugSection::open(image, "info");
   auto abbrev = DebugSection::open(image, "abbrev");
   if (!info || !abbrev) {
-    return std::nullopt;
+    return false;
   }
   elf_version(EV_CURRENT);
-  Offsets offsets = table;
-  offsets.source = OffsetSource::kDwarf;
-  std::vector<Struct> wanted = wanted_structs(kind, offsets);
   DebugFile file(*abbrev);
-  const std::size_t limit = table.source == OffsetSource::kUnverified ? kMaxInfo : kMaxKnownInfo;
+  const std::size_t limit = otherwise == OffsetSource::kUnverified ? kMaxInfo : kMaxKnownInfo;
   std::size_t step = kFirstStep;
   bool more = true;
   while (more && file.info().size() < limit && !all_found(wanted, true)) {
@@ -249,8 +234,18 @@ std::optional<Offsets> dwarf_offsets(const Image& image, MapKind kind, const Off
     search_all(file, seen > kOverlap ? seen - kOverlap : 0, wanted);
     step = file.info().size() * (kStepFactor - 1);
   }
+  return all_found(wanted, false);
+}
+
+std::optional<Offsets> dwarf_offsets(const Image& image, MapKind kind, const Offsets& table) {
+  Offsets offsets = table;
+  offsets.source = OffsetSource::kDwarf;
+  std::vector<DwarfStruct> wanted = wanted_structs(kind, offsets);
+  if (!read_dwarf_structs(image, table.source, wanted)) {
+    return std::nullopt;
+  }
   offsets.g_stack_hi = offsets.g_stack_lo + 8;  // runtime.stack {lo, hi uintptr}
-  return all_found(wanted, false) ? std::optional(offsets) : std::nullopt;
+  return offsets;
 }
 
 }  // namespace mapwatch::elf

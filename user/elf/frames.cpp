@@ -11,11 +11,16 @@ constexpr std::size_t kMaxInlineDepth = 128;
 // Steps through pc-value tables for one address. The largest real functions (generated tables) need some 100,000.
 constexpr std::size_t kMaxSteps = 4'000'000;
 
+// FuncIDs that came before the wrapper's: corostart, runCleanups.
+constexpr int kCoroutines = 22;
+constexpr int kCleanups = 25;
+
 struct InlinedCall {
   std::string_view name;
   std::uint64_t parent_distance = 0;  ///< from the function's entry to the call in the parent
   std::optional<std::int32_t> file;   ///< position of the call, where the entry holds it (up to 1.19)
   std::int32_t line = 0;
+  std::uint8_t func_id = 0;
 };
 
 class Expander {
@@ -63,7 +68,7 @@ class Expander {
     if (!name || entry->parent_pc < 0) {
       return std::nullopt;
     }
-    return InlinedCall{*name, static_cast<std::uint64_t>(entry->parent_pc), entry->file, entry->line};
+    return InlinedCall{*name, static_cast<std::uint64_t>(entry->parent_pc), entry->file, entry->line, entry->func_id};
   }
 
   std::optional<InlinedCall> read_new(std::int32_t index) const {
@@ -77,7 +82,7 @@ class Expander {
     if (!name || entry->parent_pc < 0) {
       return std::nullopt;
     }
-    return InlinedCall{*name, static_cast<std::uint64_t>(entry->parent_pc), std::nullopt, 0};
+    return InlinedCall{*name, static_cast<std::uint64_t>(entry->parent_pc), std::nullopt, 0, entry->func_id};
   }
 
   const PclnTable& table_;
@@ -101,7 +106,8 @@ std::string printed_name(std::string_view name) {
 }
 
 std::vector<SourceFrame> expand_frames(const Image& image, const PclnTable& table, const Function& function,
-                                       std::size_t index, std::uint64_t gofunc, std::uint64_t address) {
+                                       std::size_t index, std::uint64_t gofunc, std::uint64_t address,
+                                       std::uint8_t wrapper_id) {
   std::vector<SourceFrame> frames;
   const auto record = table.record(image, index);
   if (!record) {
@@ -120,13 +126,22 @@ std::vector<SourceFrame> expand_frames(const Image& image, const PclnTable& tabl
       break;
     }
     seen.push_back(call->parent_distance);
-    frames.push_back({printed_name(call->name), std::move(file), line, true, function.entry});
+    frames.push_back(
+        {printed_name(call->name), std::move(file), line, true, function.entry, call->func_id == wrapper_id});
     distance = call->parent_distance;
     file = call->file ? expander.file(*call->file) : expander.file_at(distance);
     line = call->file ? call->line : expander.line_at(distance);
   }
-  frames.push_back({printed_name(function.name), std::move(file), line, false, function.entry});
+  frames.push_back(
+      {printed_name(function.name), std::move(file), line, false, function.entry, record->func_id == wrapper_id});
   return frames;
+}
+
+std::uint8_t wrapper_func_id(int minor) {
+  if (minor == 17) {
+    return 22;
+  }
+  return minor < kCoroutines ? 21 : minor < kCleanups ? 22 : 23;
 }
 
 }  // namespace mapwatch::elf

@@ -18,7 +18,13 @@ std::string printed_name(std::string_view name);
 
 /// Frames of `address`, which functions()[index] = `function` covers, innermost first. `gofunc` is
 /// ModuleData::gofunc; without it (0) tables from 1.18 on give the physical frame only.
+/// `wrapper_id` is wrapper_func_id() of the version.
 std::vector<SourceFrame> expand_frames(const Image& image, const PclnTable& table, const Function& function,
-                                       std::size_t index, std::uint64_t gofunc, std::uint64_t address);
+                                       std::size_t index, std::uint64_t gofunc, std::uint64_t address,
+                                       std::uint8_t wrapper_id);
+
+/// abi.FuncIDWrapper: a method wrapper that the compiler made. Sources: runtime/symtab.go (to 1.20),
+/// internal/abi/symtab.go. Newer versions than are known count as the newest.
+std::uint8_t wrapper_func_id(int minor);
 
 }  // namespace mapwatch::elf

@@ -15,6 +15,8 @@
 #include "elf/name_index.h"
 #include "elf/offsets.h"
 #include "elf/pclntab.h"
+#include "elf/runtime_globals.h"
+#include "elf/runtime_layout.h"
 #include "elf/types.h"
 
 namespace mapwatch::elf {
@@ -23,6 +25,8 @@ namespace {
 constexpr int kOldestMinor = 17;
 // A file that embeds other Go programs has more than one pclntab; these many are tried.
 constexpr std::size_t kMaxTables = 16;
+// Steps through one pc-value table; the largest real functions need some 100,000.
+constexpr std::size_t kMaxUnwindSteps = 1'000'000;
 constexpr std::uint32_t kGoBuildIdNote = 4;  // cmd/internal/buildid: note "Go", type 4
 
 /// A pclntab, and what can only be known together with it.
@@ -201,7 +205,35 @@ std::vector<SourceFrame> GoBinary::frames(std::uint64_t address) const {
     return {};
   }
   return expand_frames(impl_->image, impl_->pcln, impl_->functions[*index], *index,
-                       impl_->module ? impl_->module->gofunc : 0, address);
+                       impl_->module ? impl_->module->gofunc : 0, address, wrapper_func_id(impl_->info.version.minor));
+}
+
+std::optional<UnwindRow> GoBinary::unwind_row(std::uint64_t address) const {
+  const auto index = impl_->index_at(address);
+  const auto record = index ? impl_->pcln.record(impl_->image, *index) : std::nullopt;
+  if (!record) {
+    return std::nullopt;
+  }
+  UnwindRow row;
+  row.function = impl_->functions[*index];
+  row.top = (record->flags & kTopFrame) != 0;
+  row.writes_sp = (record->flags & kWritesSp) != 0;
+  row.assembly = (record->flags & kAssembly) != 0;
+  std::size_t steps = kMaxUnwindSteps;
+  const auto delta = impl_->pcln.value(record->pcsp, address - row.function.entry, steps);
+  // The compiler's frames are below 2 GiB (cmd/internal/obj); a negative distance is a corrupt table.
+  if (delta && *delta >= 0) {
+    row.sp_delta = static_cast<std::uint32_t>(*delta);
+  }
+  return row;
+}
+
+RuntimeLayout GoBinary::runtime_layout() const {
+  return read_runtime_layout(impl_->image, impl_->info.version.minor, unverified());
+}
+
+RuntimeGlobals GoBinary::runtime_globals() const {
+  return find_runtime_globals(impl_->image, impl_->module, [this](std::string_view name) { return find(name); });
 }
 
 Result<std::string> GoBinary::type_name(std::uint64_t address) const {

@@ -51,6 +51,9 @@ struct Offsets {
   std::uint32_t iter_type = 0;      ///< hiter.t or Iter.typ
 };
 
+struct RuntimeLayout;   // elf/runtime_layout.h
+struct RuntimeGlobals;  // elf/runtime_globals.h
+
 /// One function of pclntab: [entry, end).
 struct Function {
   std::uint64_t entry = 0;
@@ -65,6 +68,16 @@ struct SourceFrame {
   int line = 0;
   bool inlined = false;
   std::uint64_t entry = 0;  ///< of the physical function
+  bool wrapper = false;     ///< a method wrapper made by the compiler, which Go's tracebacks leave out
+};
+
+/// What unwinding a frame needs to know of the instruction it stands at.
+struct UnwindRow {
+  Function function;
+  std::optional<std::uint32_t> sp_delta;  ///< SP + this is where the return address lies; absent: unknown code
+  bool top = false;                       ///< nothing called this function (runtime.goexit)
+  bool writes_sp = false;                 ///< switches stacks by hand: sp_delta may lie
+  bool assembly = false;                  ///< need not keep a frame pointer (known from Go 1.18 on)
 };
 
 struct BuildTraits {
@@ -114,6 +127,15 @@ class GoBinary {
   std::optional<std::uint64_t> file_offset(std::uint64_t address) const;
   /// The lowest page-aligned PT_LOAD address: load bias = where the first segment is mapped - this.
   std::uint64_t first_load_address() const;
+
+  /// How to unwind a frame that stands at `address`, which is a return address as it is, or any instruction. nullopt
+  /// when no function covers it. Source: runtime/traceback.go (resolveInternal), runtime/symtab.go (funcspdelta).
+  std::optional<UnwindRow> unwind_row(std::uint64_t address) const;
+  /// Where the fields of the scheduler's structs lie: from DWARF when there is some, else from the table. Reads the
+  /// DWARF anew each time.
+  RuntimeLayout runtime_layout() const;
+  /// Where the scheduler's variables lie: from the symbol table, else from code that refers to them.
+  RuntimeGlobals runtime_globals() const;
 
   /// Source frames of the instruction at `address`, innermost first, inlining expanded. Pass return addresses - 1.
   /// Empty when no function covers it.

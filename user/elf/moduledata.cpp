@@ -13,13 +13,16 @@ constexpr std::size_t kNamesWord = 1;
 constexpr std::size_t kFunctionsWord = 13;
 constexpr std::size_t kTextWord = 22;
 constexpr std::size_t kEtextWord = 23;
+// noptrdata, enoptrdata, data, edata, bss, ebss, noptrbss, enoptrbss: one range of variables.
+constexpr std::size_t kDataWord = 24;
+constexpr std::size_t kDataEndWord = 31;
 // Pointers to the pclntab that are tried; a real file has one or two.
 constexpr std::size_t kMaxCandidates = 64;
 
 std::optional<ModuleData> read_at(const Image& image, const PclnTable& table, const ModuleLayout& layout,
                                   std::uint64_t address) {
   const std::size_t count = std::max({layout.types, layout.etypes, layout.gofunc}) / 8 + 1;
-  const auto words = image.words(address, std::max(count, kEtextWord + 1));
+  const auto words = image.words(address, std::max(count, kDataEndWord + 1));
   if (!words || words->at(0) != table.address() || words->at(kNamesWord) != table.names_address() ||
       words->at(kFunctionsWord) != table.functions_address()) {
     return std::nullopt;
@@ -28,6 +31,8 @@ std::optional<ModuleData> read_at(const Image& image, const PclnTable& table, co
   data.address = address;
   data.text = words->at(kTextWord);
   data.etext = words->at(kEtextWord);
+  data.data = words->at(kDataWord);
+  data.data_end = words->at(kDataEndWord);
   data.types = words->at(layout.types / 8);
   data.etypes = words->at(layout.etypes / 8);
   data.gofunc = layout.gofunc == 0 ? 0 : words->at(layout.gofunc / 8);

@@ -17,6 +17,8 @@ struct ModuleData {
   std::uint64_t etext = 0;
   std::uint64_t types = 0;  ///< type descriptors and their names: [types, etypes)
   std::uint64_t etypes = 0;
+  std::uint64_t data = 0;  ///< variables: [data, data_end)
+  std::uint64_t data_end = 0;
   std::uint64_t gofunc = 0;  ///< base of funcdata offsets; 0 in Go 1.17
 };
 

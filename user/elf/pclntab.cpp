@@ -154,12 +154,18 @@ std::optional<FuncRecord> PclnTable::record(const Image& image, std::size_t inde
   };
   const auto fixed = functions_.read<Fixed>(at);
   at += sizeof(Fixed) + (layout_ == PclnLayout::k120 ? 4 : 0);
-  const auto nfuncdata = functions_.read<std::uint8_t>(at + 3);
-  if (!fixed || !nfuncdata) {
+  struct Small {
+    std::uint8_t func_id, flags, pad, nfuncdata;
+  };
+  const auto small = functions_.read<Small>(at);
+  if (!fixed || !small) {
     return std::nullopt;
   }
-  at += 4;
+  at += sizeof(Small);
   FuncRecord record;
+  record.pcsp = fixed->pcsp;
+  record.func_id = small->func_id;
+  record.flags = small->flags;
   record.pcfile = fixed->pcfile;
   record.pcln = fixed->pcln;
   record.cu_offset = fixed->cu_offset;
@@ -167,13 +173,13 @@ std::optional<FuncRecord> PclnTable::record(const Image& image, std::size_t inde
     record.pc_inline = functions_.read<std::uint32_t>(at + 4 * kInlTreeIndex);
   }
   at += 4 * std::uint64_t{fixed->npcdata};
-  if (*nfuncdata > kInlTree && layout_ == PclnLayout::k116) {
+  if (small->nfuncdata > kInlTree && layout_ == PclnLayout::k116) {
     const std::uint64_t aligned = (functions_address() + at + 7) / 8 * 8;
     record.inline_tree = image.word(aligned + 8 * kInlTree);
     if (record.inline_tree == 0) {
       record.inline_tree.reset();
     }
-  } else if (*nfuncdata > kInlTree) {
+  } else if (small->nfuncdata > kInlTree) {
     const auto offset = functions_.read<std::uint32_t>(at + 4 * kInlTree);
     if (offset && *offset != kNoValue) {
       record.inline_tree = *offset;

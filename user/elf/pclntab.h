@@ -22,6 +22,9 @@ enum class PclnLayout {
 
 /// The fields of runtime._func that frames need.
 struct FuncRecord {
+  std::uint32_t pcsp = 0;    ///< pctab offset of the stack pointer's distances; 0: none (C code)
+  std::uint8_t func_id = 0;  ///< abi.FuncID; the numbers differ by version
+  std::uint8_t flags = 0;    ///< abi.FuncFlag: kTopFrame, kWritesSp, kAssembly
   std::uint32_t pcfile = 0;
   std::uint32_t pcln = 0;
   std::uint32_t cu_offset = 0;
@@ -29,6 +32,9 @@ struct FuncRecord {
   /// FUNCDATA_InlTree: an address (k116) or an offset from moduledata.gofunc.
   std::optional<std::uint64_t> inline_tree;
 };
+
+/// abi.FuncFlag (internal/abi/symtab.go; kAssembly from Go 1.18 on).
+enum FuncFlag : std::uint8_t { kTopFrame = 1, kWritesSp = 2, kAssembly = 4 };
 
 class PclnTable {
  public:

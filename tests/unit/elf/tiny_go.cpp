@@ -79,7 +79,8 @@ void TinyGo::write_pclntab() {
   const std::uint64_t file = kValues + 1;
   const std::uint64_t line = write_values(file, {{0, 64}});
   const std::uint64_t inlined = write_values(line, {{10, 16}, {20, 16}, {11, 32}});
-  write_values(inlined, {{-1, 16}, {0, 16}, {-1, 32}});
+  const std::uint64_t depth = write_values(inlined, {{-1, 16}, {0, 16}, {-1, 32}});
+  write_values(depth, {{0, 4}, {24, 56}, {0, 4}});
   // The first delta of a table may be zero: the value stays -1.
   const auto offset = [](std::uint64_t at) { return static_cast<std::uint32_t>(at - kValues); };
 
@@ -92,7 +93,7 @@ void TinyGo::write_pclntab() {
                                                      1,
                                                      0,
                                                      0,
-                                                     0,
+                                                     offset(depth),
                                                      offset(file),
                                                      offset(line),
                                                      3,

@@ -18,7 +18,8 @@ namespace mapwatch::test {
 Elf64_Ehdr executable_header();
 
 /// Places are offsets in the file; the address of each is kBase + offset. Magic 0xfffffff1 (Go 1.20+) and build info
-/// with inline strings. The inlined call covers bytes 16..31 of main.main and stands at its byte 8.
+/// with inline strings. The inlined call covers bytes 16..31 of main.main and stands at its byte 8. main.main has
+/// a frame of 24 bytes but for its first and last 4 bytes of code.
 class TinyGo {
  public:
   static constexpr std::uint64_t kBase = 0x400000;
