@@ -103,6 +103,11 @@ $(B)/tests/elfdump: $(B)/tests/tools/elfdump.o $(B)/libmapwatch.a
 	$(call msg,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# The goroutines of a live process or a core, as text.
+$(B)/tests/gdump: $(B)/tests/tools/gdump.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
 # What attach::plan_probes plans for a file, as text.
 $(B)/tests/plandump: $(B)/tests/tools/plandump.o $(B)/libmapwatch.a
 	$(call msg,LINK,$@)
@@ -132,7 +137,7 @@ test: unit bpf-test golden ## unit, host-BPF and golden tests (no root)
 golden: $(B)/mapwatch
 	$(Q)tests/golden/run $(B)/mapwatch
 
-e2e: $(B)/mapwatch $(B)/tests/mapdump ## real Go programs (root)
+e2e: $(B)/mapwatch $(B)/tests/gdump $(B)/tests/mapdump ## real Go programs (root)
 	$(Q)tests/e2e/run --quick
 
 check: ## everything CI runs: deps, build, unit, host-BPF, golden, lint, e2e (root)
