@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kChunk = std::size_t{1} << 20;
 // A goroutine that runs on another stack may stand anywhere on its own: all of it is copied, up to this.
 constexpr std::size_t kMaxHidden = std::size_t{16} << 20;
+constexpr int kMaxChannels = 16;  // of one select
 constexpr std::size_t kMaxSystemStack = std::size_t{256} << 10;
 // runtime.maxstacksize is 1 GB; stacks are powers of two.
 constexpr std::uint64_t kMaxStack = std::uint64_t{1} << 30;
@@ -305,16 +306,32 @@ class Copier {
     }
   }
 
+  /// The sudogs of waiting goroutines; a select has one for each of its channels, in a list.
   void copy_sudogs() {
+    const elf::SudogLayout& s = layout_.sudog;
+    const std::size_t size = span_of({s.elem, s.waitlink, s.channel, s.is_select});
     std::vector<std::uint64_t> addresses;
-    for (std::size_t i = 0; i < copy_.gs.count(); ++i) {
-      const std::uint64_t sudog = copy_.gs.get(i, layout_.g.waiting);
-      if (sudog != 0 && copy_.sudog_index.emplace(sudog, addresses.size()).second) {
+    const auto want = [&](std::uint64_t sudog) {
+      if (sudog != 0 && copy_.sudog_index.size() < 2 * limits_.goroutines &&
+          copy_.sudog_index.emplace(sudog, copy_.sudogs.count() + addresses.size()).second) {
         addresses.push_back(sudog);
       }
+    };
+    for (std::size_t i = 0; i < copy_.gs.count(); ++i) {
+      want(copy_.gs.get(i, layout_.g.waiting));
     }
-    const elf::SudogLayout& s = layout_.sudog;
-    read_structs(copy_.sudogs, std::move(addresses), span_of({s.elem, s.waitlink, s.channel, s.is_select}));
+    for (int round = 0; round < kMaxChannels && !addresses.empty(); ++round) {
+      StructCopies more;
+      read_structs(more, std::move(addresses), size);
+      addresses.clear();
+      copy_.sudogs.append(more);
+      for (std::size_t i = 0; i < more.count(); ++i) {
+        want(more.get(i, s.waitlink));
+      }
+    }
+    for (const std::uint64_t left_out : addresses) {
+      copy_.sudog_index.erase(left_out);
+    }
   }
 
   const Memory& memory_;
@@ -331,59 +348,6 @@ class Copier {
 Result<GoroutineCopy> copy_goroutines(const Memory& memory, const GoProcess& process, RegisterMap registers,
                                       const CopyLimits& limits) {
   return Copier(memory, process, limits).run(std::move(registers));
-}
-
-Result<std::uint64_t> load_bias(std::span<const Mapping> mappings, const std::string& path,
-                                const elf::GoBinary& binary) {
-  const Mapping* first = nullptr;
-  for (const Mapping& mapping : mappings) {
-    if (mapping.path == path && mapping.begin >= mapping.file_offset &&
-        (first == nullptr || mapping.begin < first->begin)) {
-      first = &mapping;
-    }
-  }
-  if (first == nullptr) {
-    return fail(ErrorKind::kMalformed, fmt::format("{} is not mapped in the process", path));
-  }
-  return first->begin - binary.first_load_address();
-}
-
-std::optional<StackStart> stack_start(const GoroutineCopy& copy, const elf::RuntimeLayout& layout, std::size_t i,
-                                      std::optional<std::size_t> m) {
-  const elf::GLayout& g = layout.g;
-  const std::uint64_t low = copy.gs.get(i, g.stack);
-  const std::uint64_t high = copy.gs.get(i, g.stack + 8);
-  const auto inside = [&](std::uint64_t sp) { return sp >= low && sp < high; };
-  const ThreadRegisters saved{copy.gs.get(i, g.sched + 8), copy.gs.get(i, g.sched), copy.gs.get(i, g.sched_bp)};
-  switch (static_cast<GStatus>(copy.gs.get<std::uint32_t>(i, g.status) & ~kScanBit)) {
-    case GStatus::kRunnable:
-    case GStatus::kWaiting:
-    case GStatus::kPreempted:
-    case GStatus::kSyscall:
-    case GStatus::kLeaked:
-      break;
-    case GStatus::kRunning: {
-      if (!m) {
-        return std::nullopt;
-      }
-      const std::uint64_t vdso_sp = copy.ms.get(*m, layout.m.vdso_sp);
-      if (vdso_sp != 0 && inside(vdso_sp)) {
-        return StackStart{{copy.ms.get(*m, layout.m.vdso_pc), vdso_sp, 0}, false};
-      }
-      const auto registers = copy.registers.find(copy.ms.get(*m, layout.m.procid));
-      if (registers == copy.registers.end()) {
-        return std::nullopt;
-      }
-      return inside(registers->second.sp) ? std::optional(StackStart{registers->second, true}) : std::nullopt;
-    }
-    default:
-      return std::nullopt;
-  }
-  // As runtime's unwinder.initAt: a stack left for a system call, whatever the status says.
-  if (const std::uint64_t sp = copy.gs.get(i, g.syscallsp)) {
-    return StackStart{{copy.gs.get(i, g.syscallpc), sp, 0}, false};
-  }
-  return StackStart{saved, false};
 }
 
 }  // namespace mapwatch::forensics

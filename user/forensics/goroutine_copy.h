@@ -60,6 +60,13 @@ struct StructCopies {
     }
     return value;
   }
+  /// Adds structs of the same size.
+  void append(const StructCopies& more) {
+    size = more.size;
+    addresses.insert(addresses.end(), more.addresses.begin(), more.addresses.end());
+    bytes.insert(bytes.end(), more.bytes.begin(), more.bytes.end());
+    ok.insert(ok.end(), more.ok.begin(), more.ok.end());
+  }
 };
 
 /// Where a goroutine's stack begins, and how that is known.
@@ -69,11 +76,11 @@ struct StackStart {
 };
 
 struct GoroutineCopy {
-  StructCopies gs;       ///< by allgs, as many as there are pointers
-  StructCopies ms;       ///< by allm
-  StructCopies ps;       ///< by allp
-  StructCopies systems;  ///< g0 and gsignal of each m: entries 2i and 2i+1
-  StructCopies sudogs;   ///< the first one of each waiting goroutine, by `sudog_of`
+  StructCopies gs;                                             ///< by allgs, as many as there are pointers
+  StructCopies ms;                                             ///< by allm
+  StructCopies ps;                                             ///< by allp
+  StructCopies systems;                                        ///< g0 and gsignal of each m: entries 2i and 2i+1
+  StructCopies sudogs;                                         ///< of waiting goroutines
   std::unordered_map<std::uint64_t, std::size_t> sudog_index;  ///< address -> entry of sudogs
   std::vector<std::uint8_t> sched;
   std::optional<std::uint32_t> gc_phase;

@@ -101,7 +101,6 @@ class Decoder {
     return at->second;
   }
 
-  /// Only the sudogs that goroutines begin with were copied; of a select that is the first of its channels.
   void add_channels(Goroutine& goroutine, std::uint64_t sudog) const {
     while (sudog != 0 && goroutine.channels.size() < kMaxChannels) {
       const auto found = copy_.sudog_index.find(sudog);

@@ -1,12 +1,13 @@
 """Goroutines as forensics reads them from a live process, against what Go itself prints of the same process."""
 import os
+import pathlib
 import re
 import resource
 import signal
 import subprocess
 
 from . import fixtures
-from .harness import case, expect, wait_for
+from .harness import Skipped, case, expect, wait_for
 from .process import Process
 
 GDUMP = fixtures.ROOT / "build/tests/gdump"
@@ -54,10 +55,10 @@ def gdump(pid, *flags, seconds=60):
 class Park(Process):
     """The fixture `park`, with all of its goroutines in place."""
 
-    def __init__(self, context, binary, *flags):
+    def __init__(self, context, binary, *flags, core=0):
         env = dict(os.environ, GOTRACEBACK="crash", GOMAXPROCS="4")
-        super().__init__([binary, *flags], env=env,
-                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        super().__init__([binary, *flags], env=env, cwd=context.scratch,
+                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (core, core)))
         context.own(self)
         expect(self.out.wait("^ready$", 60), f"park did not start: {self.err.text()[-600:]}")
         # Its main goroutine says "ready" and then parks.
@@ -171,3 +172,29 @@ def grouped(context):
     expect("garbage collector: off" in table, f"the collector's phase:\n{table}")
     threads = {int(t) for t in re.findall(r"^ +\d+ +(\d+) ", table.split("thread")[-1], re.M)}
     expect(threads <= {int(t) for t in os.listdir(f"/proc/{target.pid}/task")}, f"threads that are none: {threads}")
+
+
+@case("forensics/core", builds=[(fixtures.NEWEST, "pie-stripped", "park"), ("1.21.13", "cgo", "park")])
+def core(context):
+    """The kernel's own core file, read beside the program's file, tells what the living process told."""
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if not re.fullmatch(r"[\w.-]+", pattern):
+        raise Skipped(f"core files go elsewhere on this machine ({pattern})")
+    for version, mode in ((fixtures.NEWEST, "pie-stripped"), ("1.21.13", "cgo")):
+        binary = fixtures.build(version, mode, "park")
+        target = Park(context, binary, core=resource.RLIM_INFINITY)
+        living = parse(gdump(target.pid)[0])
+        target.last_words()
+        dumped = list(context.scratch.glob(pattern + "*"))
+        expect(len(dumped) == 1, f"the kernel wrote {len(dumped)} core files")
+        done = subprocess.run([GDUMP, "--core", dumped[0], "--exe", binary], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+        expect(done.returncode == 0, f"gdump --core ended with {done.returncode}: {done.stderr[-600:]}")
+        of_core = parse(done.stdout)
+        still = set(living) - running(living, "main.spinOuter") - running(living, "main.tells")
+        expect(len(still) >= 29 and still <= set(of_core), f"missing in the core: {still - set(of_core)}")
+        wrong = list(differences(of_core, living, still))
+        expect(not wrong, f"{len(wrong)} of {len(still)} goroutines differ: " + "; ".join(wrong[:4]))
+        spinning = running(of_core, "main.spinOuter")
+        expect(len(spinning) == 1, f"goroutines {spinning} run main.spinOuter in the core")
+        dumped[0].unlink()

@@ -15,9 +15,9 @@ using forensics::Goroutines;
 using forensics::GStatus;
 using forensics::StackDoubt;
 
-class Text : public testing::Test, public test::FakeProcess {
+class GoroutineText : public testing::Test, public test::FakeProcess {
  protected:
-  Text() : names_(binary(), 0) {}
+  GoroutineText() : names_(binary(), 0) {}
 
   Goroutine parked(std::uint64_t id) {
     Goroutine goroutine;
@@ -55,7 +55,7 @@ class Text : public testing::Test, public test::FakeProcess {
   FrameNames names_;
 };
 
-TEST_F(Text, AGoroutineAsGoWritesIt) {
+TEST_F(GoroutineText, AGoroutineAsGoWritesIt) {
   Goroutines all;
   all.list.push_back(parked(7));
   all.list[0].waiting_ns = 200'000'000'000;
@@ -69,7 +69,7 @@ TEST_F(Text, AGoroutineAsGoWritesIt) {
   EXPECT_NE(traceback(all, {true, 0}).find("runtime.gopark(...)\n"), std::string::npos);
 }
 
-TEST_F(Text, TheMainGoroutineAndRuntimesOwn) {
+TEST_F(GoroutineText, TheMainGoroutineAndRuntimesOwn) {
   Goroutines all;
   all.list = {parked(1), parked(2), parked(3)};
   all.list[1].start_pc = binary().find("runtime.bgsweep")->entry;
@@ -81,14 +81,14 @@ TEST_F(Text, TheMainGoroutineAndRuntimesOwn) {
   EXPECT_NE(traceback(all, {true, 0}).find("goroutine 2 "), std::string::npos);
 }
 
-TEST_F(Text, OnlyRuntimeFramesAreBetterThanNone) {
+TEST_F(GoroutineText, OnlyRuntimeFramesAreBetterThanNone) {
   Goroutines all;
   all.list.push_back(parked(7));
   all.list[0].frames.resize(1);
   EXPECT_NE(traceback(all).find("runtime.gopark(...)\n"), std::string::npos);
 }
 
-TEST_F(Text, DoubtIsSaid) {
+TEST_F(GoroutineText, DoubtIsSaid) {
   for (const StackDoubt doubt :
        {StackDoubt::kNoRegisters, StackDoubt::kCopying, StackDoubt::kTorn, StackDoubt::kOdd, StackDoubt::kCut}) {
     Goroutines all;
@@ -101,7 +101,7 @@ TEST_F(Text, DoubtIsSaid) {
   }
 }
 
-TEST_F(Text, LongStacksLoseTheirMiddle) {
+TEST_F(GoroutineText, LongStacksLoseTheirMiddle) {
   Goroutines all;
   all.list.push_back(parked(7));
   const forensics::Frame frame = all.list[0].frames[1];
@@ -117,7 +117,7 @@ TEST_F(Text, LongStacksLoseTheirMiddle) {
             std::string::npos);
 }
 
-TEST_F(Text, EqualStacksAreOneGroup) {
+TEST_F(GoroutineText, EqualStacksAreOneGroup) {
   Goroutines all;
   for (std::uint64_t id = 10; id < 24; ++id) {
     all.list.push_back(parked(id));
@@ -139,7 +139,7 @@ TEST_F(Text, EqualStacksAreOneGroup) {
   EXPECT_TRUE(groups(all, 1).ends_with("... and 1 more groups\n"));
 }
 
-TEST_F(Text, TheSchedulersTable) {
+TEST_F(GoroutineText, TheSchedulersTable) {
   Goroutines all;
   all.list.push_back(parked(7));
   all.list[0].status = GStatus::kRunning;

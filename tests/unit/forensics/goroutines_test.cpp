@@ -63,6 +63,23 @@ TEST_F(FakeGoroutines, ParkedOnesAreReadWhole) {
   EXPECT_EQ(all.machines[0].thread, 77U);
 }
 
+TEST_F(FakeGoroutines, ASelectWaitsOnAllOfItsChannels) {
+  const std::uint64_t g_address = add_goroutine(9, kWaiting, parked());
+  const elf::SudogLayout& s = process().layout.sudog;
+  const std::uint64_t first = kHeap + 0xb00000;
+  memory().add(first, std::vector<std::uint8_t>(0x4000));
+  put(g_address + g().waiting, first);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    put(first + 0x100 * i + s.channel, 0xc0ffee00 + i);
+    put(first + 0x100 * i + s.waitlink, i == 2 ? 0 : first + 0x100 * (i + 1));
+  }
+  EXPECT_EQ(read_all().list.at(0).channels, (std::vector<std::uint64_t>{0xc0ffee00, 0xc0ffee01, 0xc0ffee02}));
+  put(first + 0x200 + s.waitlink, first);  // a ring
+  EXPECT_EQ(read_all().list.at(0).channels.size(), 16U);
+  put(first + 0x200 + s.waitlink, 0x1234);
+  EXPECT_EQ(read_all().list.at(0).channels.size(), 3U);
+}
+
 TEST_F(FakeGoroutines, ARunningOneIsReadByItsThreadsRegisters) {
   const std::uint64_t machine = add_machine(77);
   const std::uint64_t g_address = add_goroutine(9, kRunning, {park_, exit_});
