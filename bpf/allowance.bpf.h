@@ -10,8 +10,12 @@
 #define MW_QUEUED_NS 20000ull
 #define MW_MAX_LEVEL 2u /* 50 us << 2 = 200 us */
 #define MW_CALM_DWELLS 16u
-/* A pair of sites that was held less often than this in all is new: it need not wait for its map's turn. */
-#define MW_EAGER_DWELLS 32u
+/* A pair of sites that was held less than this in all is new: it need not wait for its map's turn. */
+#define MW_EAGER_DWELLS 64u
+/* And until it was held for this long its map has its turn so many times as often: two goroutines that come by every
+ * 10 ms meet in one of 50 to 200 dwells. A one-time cost of each pair, within the process's bucket. */
+#define MW_YOUNG_NS 40000000ull
+#define MW_YOUNG_TURNS 4u
 
 /* What the dwell that was granted may cost and where it is charged. */
 struct mw_grant {
@@ -106,7 +110,8 @@ static __always_inline int mw_allow(struct mw_grant* grant, const struct mw_poli
     counters->refused_budget += 1;
     return 0;
   }
-  mw_u64 gap = MW_SECOND_NS / (policy->per_second ? policy->per_second : 1);
+  int young = grant->pair->spent_ns < MW_YOUNG_NS; /* its key is this pair's by now */
+  mw_u64 gap = MW_SECOND_NS / (policy->per_second ? policy->per_second : 1) / (young ? MW_YOUNG_TURNS : 1);
   grant->heat->next_ns = now + gap / 2 + (mw_u64)bpf_get_prandom_u32() % (gap | 1);
   grant->heat->held += 1;
   return 1;

@@ -87,8 +87,8 @@ struct mw_layout {
 MW_ASSERT_SIZE(struct mw_layout, 32);
 
 enum mw_policy_flags {
-  MW_POLICY_MARK_ONLY = 1, /* no dwell: one CPU, or asked for */
-  MW_POLICY_HOLD_ALL = 2,  /* tests: every candidate dwells, no allowance */
+  MW_POLICY_MARK_ONLY = 1,  /* no dwell: one CPU, or asked for */
+  MW_POLICY_HOLD_ALL = 2,   /* tests: every candidate dwells, no allowance */
   MW_POLICY_FREEZE = 4,     /* stop the process at a concurrent map crash; only while a guardian watches it */
   MW_POLICY_FREEZE_ALL = 8, /* and at every other fatal error */
 };
@@ -179,8 +179,8 @@ MW_ASSERT_SIZE(struct mw_access_event, 32 + 16 + 11 * 8 + 8 + 8 + 8 * MW_MAX_STA
 enum mw_fatal_flags {
   MW_FATAL_TEXT_UNREADABLE = 1, /* not even bpf_copy_from_user could read it: user space classifies by its own read */
   MW_FATAL_TEXT_CUT = 2,
-  MW_FATAL_FROZEN = 4,     /* the process was sent SIGSTOP by this event */
-  MW_FATAL_SECOND = 8,     /* another goroutine of the process had it frozen; that event is in the ring or about to be */
+  MW_FATAL_FROZEN = 4, /* the process was sent SIGSTOP by this event */
+  MW_FATAL_SECOND = 8, /* another goroutine of the process had it frozen; that event is in the ring or about to be */
   MW_FATAL_NOT_FROZEN = 16, /* a freeze was asked for and could not be had: nobody to tell, or no signal */
 };
 

@@ -115,8 +115,9 @@ void findings_lines(std::string& out, const MapPicture& picture) {
     return;
   }
   line(out, "integrity",
-       fmt::format("{} kinds of damage; {} of {} marks are illegal", picture.findings.size(),
-                   grouped(picture.totals.illegal_marks), grouped(picture.totals.marks)));
+       fmt::format("{} kind{} of damage; {} of {} marks are illegal", picture.findings.size(),
+                   picture.findings.size() == 1 ? "" : "s", grouped(picture.totals.illegal_marks),
+                   grouped(picture.totals.marks)));
   for (const MapFinding& finding : picture.findings) {
     const DefectText& text = describe(finding.defect);
     out += fmt::format("    {} ({}): {}\n", text.code, grouped(finding.count), text.meaning);
