@@ -1,11 +1,15 @@
 // Event builders shared by the tests of correlate.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "ingest/event.h"
+
+#include "correlate/correlator.h"
 
 namespace mapwatch::correlate {
 
@@ -63,6 +67,26 @@ inline ingest::FatalEvent fatal(std::string text, std::uint64_t goid, std::uint6
   event.text = std::move(text);
   event.stack = {0x402000, 0x401003, 0x500000 + goid * 0x10};
   return event;
+}
+
+inline std::vector<Hazard> hazards_of(const std::vector<Finding>& findings) {
+  std::vector<Hazard> out;
+  for (const Finding& finding : findings) {
+    if (const auto* hazard = std::get_if<Hazard>(&finding)) {
+      out.push_back(*hazard);
+    }
+  }
+  return out;
+}
+
+inline Crash crash_of(const std::vector<Finding>& findings) {
+  if (findings.size() == 1) {
+    if (const auto* crash = std::get_if<Crash>(&findings[0])) {
+      return *crash;
+    }
+  }
+  ADD_FAILURE() << "not one crash but " << findings.size() << " findings";
+  return {};
 }
 
 }  // namespace mapwatch::correlate
