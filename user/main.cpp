@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "app/doctor.h"
+#include "app/dump.h"
 #include "app/ls.h"
 #include "app/replay.h"
 #include "app/run.h"
@@ -23,7 +24,8 @@ constexpr struct {
   int (*run)(const cli::Options&);
 } kCommands[] = {{cli::Command::kRun, app::run_run},   {cli::Command::kWatch, app::run_watch},
                  {cli::Command::kLs, app::run_ls},     {cli::Command::kDoctor, app::run_doctor},
-                 {cli::Command::kThaw, app::run_thaw}, {cli::Command::kReplay, app::run_replay}};
+                 {cli::Command::kThaw, app::run_thaw}, {cli::Command::kReplay, app::run_replay},
+                 {cli::Command::kDump, app::run_dump}};
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));

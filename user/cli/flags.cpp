@@ -18,6 +18,7 @@ constexpr CommandSet kLs = bit(Command::kLs);
 constexpr CommandSet kDoctor = bit(Command::kDoctor);
 constexpr CommandSet kReplay = bit(Command::kReplay);
 constexpr CommandSet kThaw = bit(Command::kThaw);
+constexpr CommandSet kDump = bit(Command::kDump);
 constexpr CommandSet kEvery = kWatch | kRun | kLs | kDoctor | kReplay;
 constexpr CommandSet kLive = kWatch | kRun;             // attach probes
 constexpr CommandSet kFinds = kWatch | kRun | kReplay;  // print findings
@@ -36,10 +37,12 @@ constexpr CommandSpec kCommands[] = {
     {Command::kLs, "ls", "[-a] [flags]", "list Go processes and whether they can be watched"},
     {Command::kDoctor, "doctor", "[-p PID] [flags]", "say what this host and a target allow"},
     {Command::kThaw, "thaw", "[-p PID | --all] [flags]", "let go of processes that a killed mapwatch left frozen"},
+    {Command::kDump, "dump", "-p PID | --core FILE --exe BINARY [flags]",
+     "show all goroutines of a live Go process, or of a core file"},
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"top", "dump", "dossier", "daemon", "gate", "chaos", "net", "export"};
+constexpr std::string_view kLaterCommands[] = {"top", "dossier", "daemon", "gate", "chaos", "net", "export"};
 
 template <typename T>
 struct Choice {
@@ -186,10 +189,10 @@ constexpr auto kList = FlagKind::kList;
 // clang-format off
 constexpr FlagSpec kFlags[] = {
     // What to watch.
-    {"pid", 'p', kList, kWatch | kDoctor | kThaw, kWatch | kDoctor | kThaw, "PID[,PID]..", "these processes", "", false, add_pids},
+    {"pid", 'p', kList, kWatch | kDoctor | kThaw | kDump, kWatch | kDoctor | kThaw | kDump, "PID[,PID]..", "these processes", "", false, add_pids},
     {"name", 'n', kList, kLive, kLive, "NAME", "processes of this name (comm or base name of the executable)", "", false,
      [](O o, T t) { return add_text(o.names, t); }},
-    {"exe", 'x', kList, kLive, kLive, "EXE_GLOB", "processes whose executable's path matches", "", false,
+    {"exe", 'x', kList, kLive | kDump, kLive | kDump, "EXE_GLOB", "processes whose executable's path matches; dump: the core's program", "", false,
      [](O o, T t) { return add_text(o.exe_globs, t); }},
     {"cgroup", 0, kValue, kWatch, kWatch, "PATH", "processes of this cgroup and those below it", "", false,
      [](O o, T t) { return set_text(o.cgroup, t); }},
@@ -202,14 +205,16 @@ constexpr FlagSpec kFlags[] = {
     {"duration", 'd', kValue, kLive, kLive, "DUR", "stop watching after that long (30s, 5m)", "", false, set_duration},
     {"dry-run", 0, kSwitch, kLive, kLive, "", "print the probes that would be set, and set none", "false", false,
      [](O o, T t) { return set_bool(o.dry_run, t); }},
+    {"core", 0, kValue, kDump, kDump, "FILE", "read this core file instead of a process", "", false,
+     [](O o, T t) { return set_text(o.core, t); }},
     // What to print.
-    {"output", 'o', kValue, kEvery, kEvery, "text|compact|json", "form of the output", "text", false,
+    {"output", 'o', kValue, kEvery | kDump, kEvery | kDump, "text|compact|json", "form of the output", "text", false,
      [](O o, T t) { return choose(o.output, t, kOutputs); }},
     {"timestamps", 'T', kSwitch, kEvery, kFinds, "", "a time in front of each finding", "false", false,
      [](O o, T t) { return set_bool(o.timestamps, t); }},
-    {"quiet", 'q', kSwitch, kEvery | kThaw, kEvery | kThaw, "", "only errors on stderr", "false", false,
+    {"quiet", 'q', kSwitch, kEvery | kThaw | kDump, kEvery | kThaw | kDump, "", "only errors on stderr", "false", false,
      [](O o, T t) { return set_bool(o.quiet, t); }},
-    {"verbose", 'v', kCount, kEvery | kThaw, kEvery | kThaw, "", "more on stderr; -vv: all", "0", false,
+    {"verbose", 'v', kCount, kEvery | kThaw | kDump, kEvery | kThaw | kDump, "", "more on stderr, -vv: all; dump: each goroutine by itself, -vv: the runtime's too", "0", false,
      [](O o, T t) -> Result<void> { o.verbose = static_cast<int>(TRY(parse_number(t, 0, 100))); return {}; }},
     {"color", 0, kValue, kEvery, kFinds, "auto|always|never", "colour of the text form", "auto", false,
      [](O o, T t) { return choose(o.color, t, kWhens); }},
@@ -229,7 +234,7 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return choose_name(o.on_fatal, t, kOnFatal); }},
     {"on-crash", 0, kValue, kEvery, kLive, "report|core|none", "freeze a crashing process for its report; none: do not",
      "report", false, [](O o, T t) { return choose_name(o.on_crash, t, kOnCrash); }},
-    {"max-freeze", 0, kValue, kEvery, kLive, "DUR", "let a frozen process go after that long, whatever happens", "2s", false, set_max_freeze},
+    {"max-freeze", 0, kValue, kEvery | kDump, kLive | kDump, "DUR", "let a frozen process go after that long, whatever happens", "2s", false, set_max_freeze},
     {"record", 0, kValue, kEvery, kLive, "FILE", "write the event stream to FILE, for replay", "", false,
      [](O o, T t) { return set_text(o.record, t); }},
     // How to watch.
@@ -238,7 +243,7 @@ constexpr FlagSpec kFlags[] = {
     {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
      [](O o, T t) { return choose(o.attach, t, kModes); }},
     {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},
-    {"procfs", 0, kValue, kEvery | kThaw, kWatch | kRun | kLs | kDoctor | kThaw, "DIR", "where the host's /proc is mounted", "/proc", false,
+    {"procfs", 0, kValue, kEvery | kThaw | kDump, kWatch | kRun | kLs | kDoctor | kThaw | kDump, "DIR", "where the host's /proc is mounted", "/proc", false,
      [](O o, T t) { return set_directory(o.procfs, t); }},
     {"run-dir", 0, kValue, kEvery | kThaw, kLive | kDoctor | kThaw, "DIR", "where the lock and the record of a watched process are", "/run/mapwatch", false,
      [](O o, T t) { return set_directory(o.run_dir, t); }},

@@ -71,6 +71,8 @@ struct Options {
   std::uint64_t ring_size = 8u << 20;
   std::string procfs = "/proc";
   std::string config;
+  // dump; its BINARY is in exe_globs
+  std::string core;
   // replay
   std::string replay_file;
 };

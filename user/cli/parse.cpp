@@ -186,6 +186,17 @@ Result<void> check(const Options& options) {
         return usage("thaw: give one process with -p, or --all", see_help("thaw"));
       }
       break;
+    case Command::kDump:
+      if (options.pids.size() + (options.core.empty() ? 0 : 1) != 1) {
+        return usage("dump: give one process with -p, or one core with --core and --exe", see_help("dump"));
+      }
+      if (!options.core.empty() && options.exe_globs.size() != 1) {
+        return usage("dump: --core needs its program", "dump --core FILE --exe BINARY");
+      }
+      if (options.core.empty() && !options.exe_globs.empty()) {
+        return usage("dump: --exe belongs to --core", see_help("dump"));
+      }
+      break;
     case Command::kDoctor:
       if (options.pids.size() > 1) {
         return usage("doctor: -p takes one process", see_help("doctor"));

@@ -348,7 +348,7 @@ TEST(Usage, KeysOfOtherCommandsAreFineInFileAndEnvironment) {
 
 TEST(LaterCommands, AreRefusedAndNotOffered) {
   const std::string help = parse({"--help"}, {})->text.value();
-  for (const char* name : {"top", "dump", "dossier", "daemon", "gate", "chaos", "net", "export"}) {
+  for (const char* name : {"top", "dossier", "daemon", "gate", "chaos", "net", "export"}) {
     const Error error = error_of({name, "--help"});
     EXPECT_EQ(error.kind, ErrorKind::kUsage);
     EXPECT_TRUE(error.message.starts_with(std::string(name) + " is not in this version")) << error.message;
@@ -404,6 +404,25 @@ TEST(PrintConfig, IsItselfAConfigFile) {
   EXPECT_EQ(again.pids, std::vector<int>{7});
   EXPECT_EQ(again.exe_globs, Words{"/srv/\"a b\"\t\\*"});
   EXPECT_EQ(again.exec, "x # y");
+}
+
+TEST(Dump, TakesOneProcessOrACoreWithItsProgram) {
+  EXPECT_EQ(options_of({"dump", "-p", "7"}).pids, std::vector<int>{7});
+  const Options core = options_of({"dump", "--core", "c", "--exe", "b", "-o", "json"});
+  EXPECT_EQ(core.core, "c");
+  EXPECT_EQ(core.exe_globs, Words{"b"});
+  EXPECT_EQ(options_of({"dump", "-p", "7", "--max-freeze", "300ms"}).max_freeze_ns, 300'000'000u);
+  const std::vector<Words> wrong = {{"dump"},
+                                    {"dump", "-p", "7,8"},
+                                    {"dump", "-p", "7", "--core", "c", "--exe", "b"},
+                                    {"dump", "--core", "c"},
+                                    {"dump", "--core", "c", "--exe", "a", "--exe", "b"},
+                                    {"dump", "-p", "7", "--exe", "b"},
+                                    {"dump", "-p", "7", "extra"},
+                                    {"dump", "-p", "7", "--record", "f"}};
+  for (const Words& args : wrong) {
+    EXPECT_EQ(error_of(args).kind, ErrorKind::kUsage) << args.size() << " words, last " << args.back();
+  }
 }
 
 }  // namespace
