@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "app/doctor.h"
+#include "app/dossier.h"
 #include "app/dump.h"
 #include "app/ls.h"
 #include "app/replay.h"
@@ -25,7 +26,7 @@ constexpr struct {
 } kCommands[] = {{cli::Command::kRun, app::run_run},   {cli::Command::kWatch, app::run_watch},
                  {cli::Command::kLs, app::run_ls},     {cli::Command::kDoctor, app::run_doctor},
                  {cli::Command::kThaw, app::run_thaw}, {cli::Command::kReplay, app::run_replay},
-                 {cli::Command::kDump, app::run_dump}};
+                 {cli::Command::kDump, app::run_dump}, {cli::Command::kDossier, app::run_dossier}};
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));

@@ -49,6 +49,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, in
   watcher->ring_ = TRY(ingest::RingSource::create(watcher->kernel_.ring_fd()));
   watcher->freezer_ = std::move(freezer);
   watcher->freezer_->connect(watcher->kernel_);
+  watcher->freezer_->on_frozen([raw = watcher.get()](const Frozen& frozen) { raw->crash_recorder_.copy(frozen); });
   return watcher;
 }
 
@@ -68,7 +69,10 @@ Watcher::Watcher(const cli::Options& options, const Clock& clock, attach::SelfTe
       publisher_(publisher_options(options),
                  recording_symbols_ ? static_cast<symbolize::Symbolizer&>(*recording_symbols_) : live_symbols_, writer_,
                  suppressions_),
-      started_ns_(clock.monotonic_ns()) {}
+      crash_recorder_(options, clock),
+      started_ns_(clock.monotonic_ns()) {
+  publisher_.on_crash([this](report::CrashReport& crash) { crash_recorder_.write(crash); });
+}
 
 Watcher::~Watcher() { finish(); }
 
@@ -148,6 +152,7 @@ Result<void> Watcher::add(int pid) {
               log::printable(binary->plan.probes[site].function));
   }
   sites_ += binary->plan.probes.size();
+  crash_recorder_.add(pid, binary, bias);
   freezer_->add(watched.target, binary->plan, bias);
   announce(watched, clock_.monotonic_ns() - begin);
   targets_.insert_or_assign(pid, std::move(watched));
@@ -171,6 +176,8 @@ void Watcher::retire(int pid) {
   target_cpu_ticks_ += found->second.cpu_ticks - found->second.cpu_ticks_at_start;
   kernel_.drop_policy(static_cast<std::uint32_t>(pid));
   freezer_->drop(pid);
+  crash_recorder_.drop(pid);
+  reports_.post([this, pid] { crash_recorder_.forget(static_cast<std::uint32_t>(pid)); });
   targets_.erase(found);
 }
 
@@ -366,31 +373,6 @@ void Watcher::finish() {
                                                sums.own_cpu_s, sums.own_rss_bytes}));
   report::Report last = sums;
   writer_.write(last);
-}
-
-report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_t lost) {
-  report::SummaryReport out;
-  out.duration_ns = clock_.monotonic_ns() - started_ns_;
-  out.hits = counters.hits;
-  out.dwells = counters.dwells;
-  out.hazards = publisher_.hazards();
-  out.crashes = publisher_.crashes();
-  out.lost = lost;
-  out.sites = sites_;
-  out.sites_armed = sites_;
-  out.armed_share = sites_ > 0 ? 1.0 : 0.0;
-  out.ns_per_hit = self_test_.ns_per_hit;
-  const double target_s = static_cast<double>(target_cpu_ticks_) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  const double cost_s = (static_cast<double>(counters.hits) * self_test_.ns_per_hit +
-                         static_cast<double>(counters.dwell_ns + counters.hold_ns)) /
-                        1e9;
-  out.target_cost = target_s > 0 ? cost_s / target_s : 0;
-  out.own_cpu_s = static_cast<double>(::clock()) / CLOCKS_PER_SEC;
-  if (const auto own = proc::ProcFs().status(static_cast<int>(::getpid()))) {
-    out.own_rss_bytes = own->rss_bytes;
-  }
-  out.suppressed = publisher_.suppressed();
-  return out;
 }
 
 }  // namespace mapwatch::app

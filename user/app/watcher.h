@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/binary_cache.h"
+#include "app/crash_recorder.h"
 #include "app/freezer.h"
 #include "app/report_thread.h"
 #include "attach/kernel.h"
@@ -45,8 +46,6 @@ class Watcher {
 
   /// Each readable when turn() has something to do. They stay the same.
   std::vector<int> fds() const;
-  /// What is copied of a process that stands still at its crash.
-  void on_frozen(CopyFunction copy) { freezer_->on_frozen(std::move(copy)); }
   /// One for each target, readable when it has exited.
   std::vector<std::pair<int, int>> pidfds() const;
   /// Takes what the ring holds, settles what is due, notes exits and execs. The pids that ran exec.
@@ -105,6 +104,7 @@ class Watcher {
   report::Writer writer_;
   report::Suppressions suppressions_;
   report::Publisher publisher_;
+  CrashRecorder crash_recorder_;
   std::atomic<bool> stop_ = false;
   std::uint64_t started_ns_ = 0;
   std::uint64_t malformed_ = 0;

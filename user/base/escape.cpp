@@ -1,5 +1,7 @@
 #include "base/escape.h"
 
+#include <algorithm>
+
 #include <cstdint>
 
 #include <fmt/format.h>
@@ -66,6 +68,17 @@ std::string escape(std::string_view text, std::size_t limit) {
     if (out.size() + kCut.size() <= limit) {
       room_for_cut = out.size();
     }
+  }
+  return out;
+}
+
+std::string escape_lines(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of("\n\t"), text.size());
+    out += escape(text.substr(0, end), std::string::npos);
+    out += text.substr(end, 1);
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
   return out;
 }

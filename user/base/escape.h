@@ -11,4 +11,7 @@ namespace mapwatch {
 /// `limit` bytes come out, a longer text ends with "...". Other UTF-8 is kept.
 std::string escape(std::string_view text, std::size_t limit = 4096);
 
+/// As escape(), line by line, without a limit: line ends and tabs stay.
+std::string escape_lines(std::string_view text);
+
 }  // namespace mapwatch

@@ -19,6 +19,7 @@ constexpr CommandSet kDoctor = bit(Command::kDoctor);
 constexpr CommandSet kReplay = bit(Command::kReplay);
 constexpr CommandSet kThaw = bit(Command::kThaw);
 constexpr CommandSet kDump = bit(Command::kDump);
+constexpr CommandSet kDossier = bit(Command::kDossier);
 constexpr CommandSet kEvery = kWatch | kRun | kLs | kDoctor | kReplay;
 constexpr CommandSet kLive = kWatch | kRun;             // attach probes
 constexpr CommandSet kFinds = kWatch | kRun | kReplay;  // print findings
@@ -39,10 +40,12 @@ constexpr CommandSpec kCommands[] = {
     {Command::kThaw, "thaw", "[-p PID | --all] [flags]", "let go of processes that a killed mapwatch left frozen"},
     {Command::kDump, "dump", "-p PID | --core FILE --exe BINARY [flags]",
      "show all goroutines of a live Go process, or of a core file"},
+    {Command::kDossier, "dossier", "ls | show ID | verify ID | rm ID [flags]",
+     "list, show, check and remove what was kept of crashes"},
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"top", "dossier", "daemon", "gate", "chaos", "net", "export"};
+constexpr std::string_view kLaterCommands[] = {"top", "daemon", "gate", "chaos", "net", "export"};
 
 template <typename T>
 struct Choice {
@@ -208,13 +211,13 @@ constexpr FlagSpec kFlags[] = {
     {"core", 0, kValue, kDump, kDump, "FILE", "read this core file instead of a process", "", false,
      [](O o, T t) { return set_text(o.core, t); }},
     // What to print.
-    {"output", 'o', kValue, kEvery | kDump, kEvery | kDump, "text|compact|json", "form of the output", "text", false,
+    {"output", 'o', kValue, kEvery | kDump | kDossier, kEvery | kDump | kDossier, "text|compact|json", "form of the output", "text", false,
      [](O o, T t) { return choose(o.output, t, kOutputs); }},
     {"timestamps", 'T', kSwitch, kEvery, kFinds, "", "a time in front of each finding", "false", false,
      [](O o, T t) { return set_bool(o.timestamps, t); }},
-    {"quiet", 'q', kSwitch, kEvery | kThaw | kDump, kEvery | kThaw | kDump, "", "only errors on stderr", "false", false,
+    {"quiet", 'q', kSwitch, kEvery | kThaw | kDump | kDossier, kEvery | kThaw | kDump | kDossier, "", "only errors on stderr", "false", false,
      [](O o, T t) { return set_bool(o.quiet, t); }},
-    {"verbose", 'v', kCount, kEvery | kThaw | kDump, kEvery | kThaw | kDump, "", "more on stderr, -vv: all; dump: each goroutine by itself, -vv: the runtime's too", "0", false,
+    {"verbose", 'v', kCount, kEvery | kThaw | kDump | kDossier, kEvery | kThaw | kDump | kDossier, "", "more on stderr, -vv: all; dump: each goroutine by itself, -vv: the runtime's too", "0", false,
      [](O o, T t) -> Result<void> { o.verbose = static_cast<int>(TRY(parse_number(t, 0, 100))); return {}; }},
     {"color", 0, kValue, kEvery, kFinds, "auto|always|never", "colour of the text form", "auto", false,
      [](O o, T t) { return choose(o.color, t, kWhens); }},
@@ -232,7 +235,7 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) -> Result<void> { o.exit_code = static_cast<int>(TRY(parse_number(t, 0, 255))); return {}; }},
     {"on-fatal", 0, kValue, kEvery, kFinds, "map|all", "report crashes of maps only, or every fatal error", "map", false,
      [](O o, T t) { return choose_name(o.on_fatal, t, kOnFatal); }},
-    {"on-crash", 0, kValue, kEvery, kLive, "report|core|none", "freeze a crashing process for its report; none: do not",
+    {"on-crash", 0, kValue, kEvery, kLive, "report|core|none", "freeze a crashing process for its report and dossier; none: do not",
      "report", false, [](O o, T t) { return choose_name(o.on_crash, t, kOnCrash); }},
     {"max-freeze", 0, kValue, kEvery | kDump, kLive | kDump, "DUR", "let a frozen process go after that long, whatever happens", "2s", false, set_max_freeze},
     {"record", 0, kValue, kEvery, kLive, "FILE", "write the event stream to FILE, for replay", "", false,
@@ -247,11 +250,11 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_directory(o.procfs, t); }},
     {"run-dir", 0, kValue, kEvery | kThaw, kLive | kDoctor | kThaw, "DIR", "where the lock and the record of a watched process are", "/run/mapwatch", false,
      [](O o, T t) { return set_directory(o.run_dir, t); }},
+    {"state-dir", 0, kValue, kEvery | kDossier, kLive | kDossier, "DIR", "where dossiers are kept (root: /var/lib/mapwatch, else $XDG_STATE_HOME/mapwatch)", "", false,
+     [](O o, T t) { return set_directory(o.state_dir, t); }},
     // Known, checked and kept for what comes later.
     {"sample", 0, kValue, kEvery, 0, "auto|full|1/N", "", "auto", true, set_sample},
     {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},
-    {"state-dir", 0, kValue, kEvery, 0, "DIR", "", "/var/lib/mapwatch", true,
-     [](O o, T t) { return set_directory(o.state_dir, t); }},
 };
 // clang-format on
 

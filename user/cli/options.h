@@ -66,13 +66,16 @@ struct Options {
   std::string on_crash = "report";
   std::string on_fatal = "map";
   std::uint64_t max_freeze_ns = 2'000'000'000;
-  std::string state_dir = "/var/lib/mapwatch";
+  std::string state_dir;  ///< empty: the usual place
   std::string run_dir = "/run/mapwatch";
   std::uint64_t ring_size = 8u << 20;
   std::string procfs = "/proc";
   std::string config;
   // dump; its BINARY is in exe_globs
   std::string core;
+  // dossier
+  std::string dossier_action;  ///< ls, show, verify, rm
+  std::string dossier_id;
   // replay
   std::string replay_file;
 };

@@ -263,6 +263,16 @@ Result<void> take_positionals(const Words& words, Options& options) {
     options.replay_file = rest.front();
     return {};
   }
+  if (options.command == Command::kDossier) {
+    const std::string action = rest.empty() ? "" : rest.front();
+    const bool needs_id = action == "show" || action == "verify" || action == "rm";
+    if ((action != "ls" && !needs_id) || rest.size() != (needs_id ? 2u : 1u)) {
+      return usage("dossier: say what to do", "mapwatch dossier ls | show ID | verify ID | rm ID");
+    }
+    options.dossier_action = action;
+    options.dossier_id = needs_id ? rest.back() : "";
+    return {};
+  }
   if (!rest.empty()) {
     return usage(fmt::format("{}: unexpected argument {}", command, rest.front()),
                  options.command == Command::kRun

@@ -86,7 +86,11 @@ Published Publisher::publish_hazard(const correlate::Hazard& hazard, std::option
 
 Published Publisher::publish_crash(const correlate::Crash& crash, std::optional<Report>* out) {
   ++crashes_;
-  Report report(build_crash(crash, symbols_, subject(crash.tgid), printed_));
+  CrashReport built = build_crash(crash, symbols_, subject(crash.tgid), printed_);
+  if (on_crash_) {
+    on_crash_(built);
+  }
+  Report report(std::move(built));
   const Published outcome = to_published(writer_.write(report));
   if (outcome == Published::kWritten) {
     want_stop_ = want_stop_ || options_.halt_on_first;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -37,6 +38,8 @@ class Publisher {
   /// `symbols`, `writer` and `suppressions` must outlive it.
   Publisher(PublisherOptions options, symbolize::Symbolizer& symbols, Writer& writer, Suppressions& suppressions);
 
+  /// Called with each crash's report before it is written: to add its dossier.
+  void on_crash(std::function<void(CrashReport&)> add) { on_crash_ = std::move(add); }
   /// Before the first finding of the process.
   void set_process(std::uint32_t tgid, Subject subject);
   void forget_process(std::uint32_t tgid);
@@ -59,6 +62,7 @@ class Publisher {
   const Subject& subject(std::uint32_t tgid);
 
   PublisherOptions options_;
+  std::function<void(CrashReport&)> on_crash_;
   symbolize::Symbolizer& symbols_;
   Writer& writer_;
   Suppressions& suppressions_;

@@ -1,0 +1,123 @@
+"""The dossier of a crash: what is left when the process is gone."""
+import hashlib
+import json
+import pathlib
+import re
+import stat
+import subprocess
+
+from .fixtures import NEWEST, build
+from .freeze import Watched
+from .goroutines import parse
+from .harness import case, expect
+from .process import run_to_end
+
+FILES = {"report.txt", "report.json", "goroutines.txt", "registers.json", "maps.txt", "buildinfo.txt", "SHA256SUMS"}
+
+
+def crashed(context, state, *flags, **options):
+    watched = Watched(context, "--state-dir", state, *flags, **options)
+    watched.target.release()
+    watched.died_of_its_own()
+    return watched, watched.one_crash()
+
+
+def dossier(context, state, *args, want=0):
+    status, out, err = run_to_end(context, "dossier", *args, "--state-dir", state)
+    expect(status == want, f"dossier {args} ended with {status}: {out[-300:]}{err[-300:]}")
+    return out, err
+
+
+def whole(context, version, mode, scenario):
+    state = context.scratch / "state"
+    watched, crash = crashed(context, state, binary=build(version, mode), scenario=scenario)
+    path = pathlib.Path(crash["dossier"] or "")
+    expect(crash["dossier"] and path.is_dir(), f"no dossier: {crash['dossier']}; {watched.mapwatch.err.text()[-400:]}")
+    names = {p.name for p in path.iterdir()}
+    expect(FILES <= names, f"missing: {FILES - names}")
+    expect(stat.S_IMODE(path.stat().st_mode) == 0o700, "the directory is open to others")
+    expect(all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in path.iterdir()), "a file is open to others")
+    sums = dict(reversed(line.split("  ")) for line in (path / "SHA256SUMS").read_text().splitlines())
+    expect(set(sums) == names - {"SHA256SUMS"}, f"sums of {set(sums)}")
+    for name, wanted in sums.items():
+        expect(hashlib.sha256((path / name).read_bytes()).hexdigest() == wanted, f"the sum of {name}")
+    kept = json.loads((path / "report.json").read_text())
+    expect({k: v for k, v in kept.items() if k != "printed_ns"} == {k: v for k, v in crash.items() if k != "printed_ns"},
+           "report.json is not the crash object")
+    ours = parse((path / "goroutines.txt").read_text())
+    expect(crash["goid"] in ours, f"the crashing goroutine {crash['goid']} is not in goroutines.txt: {set(ours)}")
+    first = re.search(r"^goroutine (\d+)", (path / "goroutines.txt").read_text())
+    expect(first and int(first[1]) == crash["goid"], "the crashing goroutine is not the first")
+    # Go's own traceback of the same moment: the one goroutine that it prints, and those it may print.
+    gos = parse(watched.target.err.text())
+    expect(crash["goid"] in gos, f"Go printed {set(gos)}, the crash was told of {crash['goid']}")
+    user = [f[:3] for f in gos[crash["goid"]][1] if f[0].startswith("main.")]
+    expect(user and [f[:3] for f in ours[crash["goid"]][1] if f[0].startswith("main.")] == user,
+           f"frames of the crashing goroutine: {ours[crash['goid']][1]}, Go says {user}")
+    threads = json.loads((path / "registers.json").read_text())["threads"]
+    expect(threads and all(int(t["rip"], 16) for t in threads), f"registers of {len(threads)} threads")
+    expect(str(watched.target.command[0]) in (path / "maps.txt").read_text(), "the program is not in maps.txt")
+    expect(f"go\tgo{version}" in (path / "buildinfo.txt").read_text(), (path / "buildinfo.txt").read_text()[:200])
+    if crash["map"]["addr"] and {"maps.json", "map.svg"} <= names:
+        picture = json.loads((path / "maps.json").read_text())
+        expect(crash["map"]["addr"] in json.dumps(picture), "maps.json is of another map")
+    return watched, crash, path, state
+
+
+def register():
+    for version, mode, scenario in (("1.17.13", "plain", "write_write"), ("1.23.12", "pie-stripped", "write_write"),
+                                    (NEWEST, "plain", "write_write"), (NEWEST, "pie-stripped", "iterate_write")):
+        def run(context, version=version, mode=mode, scenario=scenario):
+            path = whole(context, version, mode, scenario)[2]
+            expect({"maps.json", "map.svg"} <= {p.name for p in path.iterdir()},
+                   f"no map: {re.findall('Not complete: .*', (path / 'report.txt').read_text())}")
+        case(f"dossier/{version}-{mode}-{scenario}", builds=[(version, mode)])(run)
+
+
+register()
+
+
+@case("dossier/commands", builds=[(NEWEST, "plain")])
+def commands(context):
+    _, crash, path, state = whole(context, NEWEST, "plain", "write_write")
+    out, _ = dossier(context, state, "ls")
+    expect(out.count("\n") == 1 and path.name in out and crash["reason"] in out, f"ls: {out}")
+    out, _ = dossier(context, state, "show", path.name)
+    expect("CRASH CAPTURED" in out and "goroutines in" in out or "goroutine in" in out, f"show: {out[-400:]}")
+    dossier(context, state, "verify", path.name)
+    # What somebody wrote there later does not reach the terminal as it is.
+    with (path / "report.txt").open("a") as file:
+        file.write("\x1b]0;title\x07\x9b31m\n")
+    out, _ = dossier(context, state, "show", path.name)
+    expect(not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", out), "a control character reached the terminal")
+    out, _ = dossier(context, state, "verify", path.name, want=1)
+    expect(out == "report.txt: changed\n", f"verify: {out}")
+    dossier(context, state, "show", "../" + path.name, want=2)
+    dossier(context, state, "rm", path.name)
+    expect(not path.exists(), "rm left it")
+    dossier(context, state, "rm", path.name, want=2)
+    expect("no dossiers" in dossier(context, state, "ls")[0], "ls of none")
+
+
+@case("dossier/none", builds=[(NEWEST, "plain")])
+def none(context):
+    state = context.scratch / "state"
+    watched = Watched(context, "--state-dir", state, "--on-crash", "none")
+    watched.target.release()
+    watched.died_of_its_own()
+    crash = watched.one_crash()
+    expect(crash["dossier"] is None and not state.exists(), f"--on-crash none wrote {crash['dossier']}")
+
+
+@case("dossier/disk-full", builds=[(NEWEST, "plain")])
+def disk_full(context):
+    """The report goes out all the same, and says that there is no dossier."""
+    state = context.scratch / "state"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "none", state], check=True)
+    context.stack.callback(subprocess.run, ["umount", "-l", state], check=True)
+    watched, crash = crashed(context, state)
+    expect(crash["dossier"] is None, f"a dossier on a full disk: {crash['dossier']}")
+    expect("no dossier of its crash" in watched.mapwatch.err.text(), watched.mapwatch.err.text()[-400:])
+    expect("No space left" in watched.mapwatch.err.text(), watched.mapwatch.err.text()[-400:])
+    expect(not [p for p in (state / "dossiers").iterdir()], "something is left behind")

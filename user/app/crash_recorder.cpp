@@ -1,0 +1,156 @@
+#include "app/crash_recorder.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "app/state_dir.h"
+#include "base/escape.h"
+#include "base/log.h"
+#include "forensics/bounded_memory.h"
+#include "forensics/key_hasher.h"
+#include "forensics/live_memory.h"
+
+namespace mapwatch::app {
+namespace {
+
+/// By the thread ids that the target itself knows.
+forensics::RegisterMap registers_of(const Frozen& frozen, const proc::ProcFs& procfs) {
+  forensics::RegisterMap out;
+  const bool other_namespace = frozen.target.ns_pids().size() > 1;
+  const auto own_id = [&](int tid) {
+    if (!other_namespace) {
+      return tid;
+    }
+    const auto status = procfs.thread_status(frozen.target.pid(), tid);
+    return status && !status->ns_pids.empty() ? status->ns_pids.back() : tid;
+  };
+  for (const attach::ThreadRegisters& thread : frozen.registers.threads) {
+    out[static_cast<std::uint64_t>(own_id(thread.tid))] = {thread.regs.rip, thread.regs.rsp, thread.regs.rbp};
+  }
+  // The kernel's event has them of the very instruction; the thread may stand in the probe's out-of-line copy of it.
+  const mw_regs& regs = frozen.event.regs;
+  if (regs.ip != 0) {
+    out[static_cast<std::uint64_t>(own_id(static_cast<int>(frozen.event.head.tid)))] = {regs.ip, regs.sp, regs.bp};
+  }
+  return out;
+}
+
+}  // namespace
+
+CrashRecorder::CrashRecorder(const cli::Options& options, const Clock& clock)
+    : wanted_(options.on_crash != "none"), state_dir_(state_dir(options)), procfs_(options.procfs), clock_(clock) {}
+
+void CrashRecorder::add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias) {
+  if (wanted_) {
+    const auto process = forensics::GoProcess::of(binary->binary, load_bias);
+    subjects_[pid] = std::make_shared<const Subject>(Subject{std::move(binary), process});
+  }
+}
+
+void CrashRecorder::drop(int pid) { subjects_.erase(pid); }
+
+void CrashRecorder::copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                                    dossier::CrashFacts& facts) const {
+  const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
+  auto copy = forensics::copy_goroutines(bounded, subject.process, registers_of(frozen, proc::ProcFs(procfs_)));
+  if (copy) {
+    facts.goroutines = std::move(*copy);
+  } else {
+    facts.notes.push_back("goroutines: " + escape(copy.error().message));
+  }
+  if (bounded.cut()) {
+    facts.notes.push_back("goroutines: half of --max-freeze was over before all of them were copied");
+  }
+}
+
+void CrashRecorder::copy_map(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                             dossier::CrashFacts& facts) const {
+  const std::uint64_t now = clock_.monotonic_ns();
+  if (frozen.event.last_map == 0 || frozen.event.last_type == 0) {
+    facts.notes.push_back("map: which one it was is not known");
+    return;
+  }
+  if (now >= frozen.deadline_ns) {
+    facts.notes.push_back("map: half of --max-freeze was over before it was read");
+    return;
+  }
+  const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
+  forensics::MapRequest request;
+  request.type = frozen.event.last_type;
+  request.map = frozen.event.last_map;
+  request.limits.time_ns = frozen.deadline_ns - now;
+  request.style.redact = true;  // a finding may name a key
+  forensics::TypeReader types(bounded, forensics::type_space(subject.binary->binary, subject.process.bias));
+  const auto hashes = forensics::read_hash_source(subject.binary->binary, subject.process.bias, bounded);
+  auto picture = forensics::read_map(types, hashes, request, clock_);
+  if (!picture) {
+    facts.notes.push_back("map: " + escape(picture.error().message));
+    return;
+  }
+  if (bounded.cut() && picture->partial.empty()) {
+    picture->partial = "half of --max-freeze was over";
+  }
+  facts.map = std::move(*picture);
+}
+
+void CrashRecorder::copy(const Frozen& frozen) {
+  const auto found = subjects_.find(frozen.target.pid());
+  if (found == subjects_.end()) {
+    return;
+  }
+  Copied copied{found->second, {}};
+  dossier::CrashFacts& facts = copied.facts;
+  facts.maps = frozen.maps;
+  for (const attach::ThreadRegisters& thread : frozen.registers.threads) {
+    facts.threads.push_back({thread.tid, thread.regs});
+  }
+  if (!frozen.registers.missed.empty()) {
+    facts.notes.push_back(fmt::format("registers: those of {} threads are missing", frozen.registers.missed.size()));
+  }
+  if (const auto memory = forensics::LiveMemory::open(frozen.target.pid(), proc::ProcFs(procfs_))) {
+    copy_goroutines(frozen, *copied.subject, *memory, facts);
+    copy_map(frozen, *copied.subject, *memory, facts);
+  } else {
+    facts.notes.push_back("memory: " + escape(memory.error().message));
+  }
+  const std::lock_guard lock(mutex_);
+  copied_.insert_or_assign(static_cast<std::uint32_t>(frozen.target.pid()), std::move(copied));
+}
+
+std::optional<CrashRecorder::Copied> CrashRecorder::take(std::uint32_t pid) {
+  const std::lock_guard lock(mutex_);
+  const auto found = copied_.find(pid);
+  if (found == copied_.end()) {
+    return std::nullopt;
+  }
+  std::optional<Copied> copied = std::move(found->second);
+  copied_.erase(found);
+  return copied;
+}
+
+void CrashRecorder::forget(std::uint32_t pid) { take(pid); }
+
+void CrashRecorder::write(report::CrashReport& report) {
+  const auto copied = take(report.process.pid);
+  if (!copied) {
+    return;
+  }
+  const auto write = [&]() -> Result<void> {
+    dossier::Store store = TRY(dossier::Store::open(state_dir_, true));
+    const std::string id = dossier::crash_id(report);
+    report::CrashReport told = report;
+    told.dossier = store.path_of(id);
+    std::optional<elf::BuildInfo> build;
+    if (auto read = elf::read_build_info(copied->subject->binary->file.bytes())) {
+      build = std::move(*read);
+    }
+    report.dossier = TRY(store.add(id, dossier::crash_files(copied->facts, copied->subject->process, build, told)));
+    return {};
+  };
+  if (auto written = write(); !written) {
+    log::warn("PID {}: no dossier of its crash: {}", report.process.pid, log::printable(written.error().message));
+  }
+}
+
+}  // namespace mapwatch::app

@@ -1,0 +1,62 @@
+// Copies what a crashing process holds while it stands still, and writes the dossier once it runs again.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "app/binary_cache.h"
+#include "app/freezer.h"
+#include "base/clock.h"
+#include "cli/options.h"
+#include "dossier/crash_files.h"
+#include "report/report.h"
+
+namespace mapwatch::app {
+
+class CrashRecorder {
+ public:
+  /// `clock` must outlive it.
+  CrashRecorder(const cli::Options& options, const Clock& clock);
+
+  /// Main thread: `pid` may crash from now on. Finds out beforehand how its memory is laid out.
+  void add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias);
+  /// Main thread: it is gone.
+  void drop(int pid);
+  /// Main thread, the process frozen: only copies.
+  void copy(const Frozen& frozen);
+
+  /// Report thread: writes the dossier of the crash, if it was frozen, and sets report.dossier. What fails is told on
+  /// stderr; the report goes out all the same.
+  void write(report::CrashReport& report);
+  /// Report thread, after the last report of the process: what nobody asked for is not kept.
+  void forget(std::uint32_t pid);
+
+ private:
+  struct Subject {
+    std::shared_ptr<const WatchedBinary> binary;
+    forensics::GoProcess process;
+  };
+  struct Copied {
+    std::shared_ptr<const Subject> subject;
+    dossier::CrashFacts facts;
+  };
+  void copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                       dossier::CrashFacts& facts) const;
+  void copy_map(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                dossier::CrashFacts& facts) const;
+  std::optional<Copied> take(std::uint32_t pid);
+
+  const bool wanted_;
+  const std::string state_dir_;
+  const std::string procfs_;
+  const Clock& clock_;
+  std::unordered_map<int, std::shared_ptr<const Subject>> subjects_;  ///< main thread only
+  std::mutex mutex_;
+  std::unordered_map<std::uint32_t, Copied> copied_;  ///< by pid
+};
+
+}  // namespace mapwatch::app

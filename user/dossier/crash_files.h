@@ -1,0 +1,41 @@
+// What is kept of a crash, as the files of a dossier.
+#pragma once
+
+#include <sys/user.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dossier/store.h"
+#include "elf/go_binary.h"
+#include "forensics/goroutine_copy.h"
+#include "forensics/map_reader.h"
+#include "report/report.h"
+
+namespace mapwatch::dossier {
+
+struct ThreadState {
+  int tid = 0;  ///< as mapwatch sees it
+  user_regs_struct registers = {};
+};
+
+/// A crash: what was copied while the process stood still, and its report.
+struct CrashFacts {
+  std::vector<ThreadState> threads;
+  std::string maps;                                    ///< /proc/PID/maps
+  std::optional<forensics::GoroutineCopy> goroutines;  ///< none: `notes` says why
+  std::optional<forensics::MapPicture> map;            ///< likewise
+  std::vector<std::string> notes;                      ///< what is missing and why, for people; fit for a terminal
+};
+
+/// report.txt, report.json, goroutines.txt, registers.json, maps.txt, buildinfo.txt, and with the map maps.json and
+/// map.svg. `report.dossier` is to hold the path already; its printed_ns is 0 when the report was not printed yet.
+std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::GoProcess& process,
+                                     const std::optional<elf::BuildInfo>& build, const report::CrashReport& report);
+
+/// "20261123T214102.123Z-4211-mw-7f3a91c2": ids sort by time.
+std::string crash_id(const report::CrashReport& report);
+
+}  // namespace mapwatch::dossier

@@ -1,0 +1,297 @@
+#include "dossier/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "base/escape.h"
+#include "base/sha256.h"
+#include "base/write_all.h"
+
+namespace mapwatch::dossier {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kUnfinished = ".unfinished-";
+constexpr std::string_view kSums = "SHA256SUMS";
+constexpr std::uint64_t kMaxFile = std::uint64_t{1} << 30;
+
+bool valid_id(std::string_view id) {
+  return !id.empty() && id.size() <= 128 && id.front() != '.' && std::ranges::all_of(id, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+  });
+}
+
+/// One directory and its parents, 0700 where they are made.
+Result<void> make_directories(const std::string& path) {
+  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    if (::mkdir(path.substr(0, at).c_str(), 0755) != 0 && errno != EEXIST) {
+      return fail_errno("cannot create " + path.substr(0, at));
+    }
+  }
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    return fail_errno("cannot create " + path);
+  }
+  return {};
+}
+
+Result<UniqueFd> open_own(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) {
+    const int why = errno;
+    return why == ENOENT ? fail(ErrorKind::kGone, "there are no dossiers in " + escape(path))
+                         : fail_errno("cannot open " + escape(path), why);
+  }
+  struct stat stat = {};
+  if (::fstat(fd.get(), &stat) != 0) {
+    return fail_errno("cannot look at " + escape(path));
+  }
+  if (stat.st_uid != ::geteuid() || (stat.st_mode & 022) != 0) {
+    return fail(ErrorKind::kUsage, fmt::format("{} belongs to another user, or others may write to it", escape(path)),
+                "dossiers hold what was in a process's memory: choose another --state-dir");
+  }
+  return fd;
+}
+
+Result<std::string> read_at(int dir, const std::string& name, const std::string& shown) {
+  const UniqueFd fd(::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  struct stat stat = {};
+  if (!fd || ::fstat(fd.get(), &stat) != 0) {
+    return fail_errno("cannot read " + escape(shown));
+  }
+  if (!S_ISREG(stat.st_mode) || static_cast<std::uint64_t>(stat.st_size) > kMaxFile) {
+    return fail(ErrorKind::kMalformed, escape(shown) + " is no file of a dossier");
+  }
+  std::string text(static_cast<std::size_t>(stat.st_size), '\0');
+  std::size_t got = 0;
+  while (got < text.size()) {
+    const ssize_t more = ::read(fd.get(), text.data() + got, text.size() - got);
+    if (more < 0 && errno == EINTR) {
+      continue;
+    }
+    if (more < 0) {
+      return fail_errno("cannot read " + escape(shown));
+    }
+    if (more == 0) {
+      break;
+    }
+    got += static_cast<std::size_t>(more);
+  }
+  text.resize(got);
+  return text;
+}
+
+std::vector<std::string> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+/// Held while dossiers are added or removed: the other mapwatch processes wait.
+class Lock {
+ public:
+  explicit Lock(int fd) : fd_(fd) { ok_ = ::flock(fd_, LOCK_EX) == 0; }
+  ~Lock() { ::flock(fd_, LOCK_UN); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  bool ok() const { return ok_; }
+
+ private:
+  int fd_;
+  bool ok_ = false;
+};
+
+}  // namespace
+
+std::string sums_text(const std::vector<DossierFile>& files) {
+  std::string text;
+  for (const DossierFile& file : files) {
+    text += fmt::format("{}  {}\n", sha256_hex(file.text), file.name);
+  }
+  return text;
+}
+
+Result<Store> Store::open(const std::string& state_dir, bool create, StoreLimits limits) {
+  std::string path = state_dir + "/dossiers";
+  if (create) {
+    TRY(make_directories(state_dir));
+    TRY(make_directories(path));
+  }
+  UniqueFd dir = TRY(open_own(path));
+  return Store(std::move(path), std::move(dir), limits);
+}
+
+void Store::remove_unfinished() {
+  for (const std::string& name : names_in(path_)) {
+    if (name.starts_with(kUnfinished)) {
+      std::error_code error;  // what cannot be removed is tried again next time
+      fs::remove_all(path_of(name), error);
+    }
+  }
+}
+
+Result<void> Store::write(const std::string& temporary, const std::vector<DossierFile>& files) {
+  if (::mkdirat(dir_.get(), temporary.c_str(), 0700) != 0) {
+    return fail_errno("cannot create " + path_of(temporary));
+  }
+  const UniqueFd dir(::openat(dir_.get(), temporary.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!dir) {
+    return fail_errno("cannot open " + path_of(temporary));
+  }
+  for (const DossierFile& file : files) {
+    const std::string shown = path_of(temporary) + "/" + file.name;
+    const UniqueFd fd(
+        ::openat(dir.get(), file.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!fd) {
+      return fail_errno("cannot create " + shown);
+    }
+    TRY(write_all(fd.get(), file.text, shown));
+    if (::fsync(fd.get()) != 0) {
+      return fail_errno("cannot write " + shown);
+    }
+  }
+  return {};
+}
+
+Result<std::string> Store::add(const std::string& id, const std::vector<DossierFile>& files) {
+  if (!valid_id(id)) {
+    return fail(ErrorKind::kFailed, fmt::format("\"{}\" cannot be the name of a dossier", escape(id)));
+  }
+  const Lock lock(dir_.get());
+  if (!lock.ok()) {
+    return fail_errno("cannot lock " + path_);
+  }
+  remove_unfinished();  // of a mapwatch that was killed: nobody else writes while the lock is held
+  const std::string temporary = std::string(kUnfinished) + id;
+  std::vector<DossierFile> all = files;
+  all.push_back({std::string(kSums), sums_text(files)});
+  auto written = write(temporary, all);
+  if (written && ::renameat(dir_.get(), temporary.c_str(), dir_.get(), id.c_str()) != 0) {
+    written = fail_errno("cannot rename " + path_of(temporary));
+  }
+  if (!written) {
+    std::error_code error;
+    fs::remove_all(path_of(temporary), error);
+    return tl::unexpected(written.error());
+  }
+  ::fsync(dir_.get());  // the files are safe; a lost rename would lose the dossier, which a dead machine may
+  TRY(prune(id));
+  return path_of(id);
+}
+
+Result<void> Store::prune(const std::string& newest) {
+  std::vector<DossierEntry> entries = TRY(list());
+  std::uint64_t bytes = 0;
+  for (const DossierEntry& entry : entries) {
+    bytes += entry.bytes;
+  }
+  std::size_t count = entries.size();
+  for (const DossierEntry& entry : entries) {
+    if (count <= limits_.count && bytes <= limits_.bytes) {
+      break;
+    }
+    if (entry.id == newest) {
+      continue;
+    }
+    std::error_code error;
+    fs::remove_all(path_of(entry.id), error);
+    if (error) {
+      return fail(ErrorKind::kFailed, fmt::format("cannot remove {}: {}", path_of(entry.id), error.message()));
+    }
+    --count;
+    bytes -= entry.bytes;
+  }
+  return {};
+}
+
+Result<std::vector<DossierEntry>> Store::list() const {
+  std::vector<DossierEntry> entries;
+  for (const std::string& id : names_in(path_)) {
+    if (!valid_id(id)) {
+      continue;
+    }
+    DossierEntry entry{id, 0};
+    for (const std::string& name : names_in(path_of(id))) {
+      struct stat stat = {};
+      if (::lstat((path_of(id) + "/" + name).c_str(), &stat) == 0) {
+        entry.bytes += static_cast<std::uint64_t>(stat.st_size);
+      }
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+Result<void> Store::check(const std::string& id) const {
+  struct stat stat = {};
+  if (!valid_id(id) || ::fstatat(dir_.get(), id.c_str(), &stat, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(stat.st_mode)) {
+    return fail(ErrorKind::kUsage, fmt::format("there is no dossier {} in {}", escape(id), escape(path_)),
+                "see mapwatch dossier ls");
+  }
+  return {};
+}
+
+Result<std::string> Store::read(const std::string& id, const std::string& file) const {
+  TRY(check(id));
+  return read_at(dir_.get(), id + "/" + file, path_of(id) + "/" + file);
+}
+
+Result<std::vector<std::string>> Store::verify(const std::string& id) const {
+  TRY(check(id));
+  std::vector<std::string> wrong;
+  std::map<std::string, std::string> sums;
+  const std::string text = TRY(read(id, std::string(kSums)));
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (line.size() < 67 || line.substr(64, 2) != "  " || line.find('/') != std::string::npos) {
+      wrong.push_back(fmt::format("{}: not understood: {}", kSums, escape(line)));
+    } else {
+      sums[line.substr(66)] = line.substr(0, 64);
+    }
+  }
+  for (const std::string& name : names_in(path_of(id))) {
+    if (name != kSums && !sums.contains(name)) {
+      wrong.push_back(escape(name) + ": not in " + std::string(kSums));
+    }
+  }
+  for (const auto& [name, sum] : sums) {
+    const auto file = read(id, name);
+    if (!file) {
+      wrong.push_back(fmt::format("{}: {}", escape(name), file.error().message));
+    } else if (sha256_hex(*file) != sum) {
+      wrong.push_back(escape(name) + ": changed");
+    }
+  }
+  return wrong;
+}
+
+Result<void> Store::remove(const std::string& id) {
+  const Lock lock(dir_.get());
+  if (!lock.ok()) {
+    return fail_errno("cannot lock " + path_);
+  }
+  TRY(check(id));
+  std::error_code error;
+  fs::remove_all(path_of(id), error);
+  if (error) {
+    return fail(ErrorKind::kFailed, fmt::format("cannot remove {}: {}", path_of(id), error.message()));
+  }
+  return {};
+}
+
+}  // namespace mapwatch::dossier
