@@ -11,6 +11,13 @@ TEST(Escape, KeepsText) {
   EXPECT_EQ(escape(""), "");
 }
 
+TEST(Escape, LinesKeepTheirEndsAndTabs) {
+  EXPECT_EQ(escape_lines("a\tb\n\n\x1b[1m\r\nlast"), "a\tb\n\n\\x1b[1m\\x0d\nlast");
+  EXPECT_EQ(escape_lines(""), "");
+  EXPECT_EQ(escape_lines("\n"), "\n");
+  EXPECT_EQ(escape_lines(std::string(10'000, 'x')), std::string(10'000, 'x'));
+}
+
 TEST(Escape, ControlsOfAllKinds) {
   EXPECT_EQ(escape("\x1b[31m"), "\\x1b[31m");
   EXPECT_EQ(escape("a\nb\r\t"), "a\\x0ab\\x0d\\x09");
