@@ -10,7 +10,7 @@ from .fixtures import NEWEST, build
 from .freeze import Watched
 from .goroutines import parse
 from .harness import case, expect
-from .process import run_to_end
+from .process import Mapwatch, Process, run_to_end
 
 FILES = {"report.txt", "report.json", "goroutines.txt", "registers.json", "maps.txt", "buildinfo.txt", "SHA256SUMS"}
 
@@ -121,3 +121,26 @@ def disk_full(context):
     expect("no dossier of its crash" in watched.mapwatch.err.text(), watched.mapwatch.err.text()[-400:])
     expect("No space left" in watched.mapwatch.err.text(), watched.mapwatch.err.text()[-400:])
     expect(not [p for p in (state / "dossiers").iterdir()], "something is left behind")
+
+
+@case("dossier/pid-1-of-a-container", builds=[(NEWEST, "plain")])
+def container(context):
+    """The target knows its threads by other numbers: the stack of a running goroutine is found all the same."""
+    shell = context.own(Process(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", build(NEWEST), "-pace", "200us",
+                                 "-start-on-stdin", "write_write"]))
+    expect(shell.out.wait("^ready$", 10), shell.err.text()[-400:])
+    pid = int(pathlib.Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()[0])
+    mapwatch = Mapwatch(context, "watch", "-p", pid, "--run-dir", context.scratch / "run", "--state-dir",
+                        context.scratch / "state").attached(pid)
+    shell.child.stdin.write("go\n")
+    shell.child.stdin.flush()
+    expect(shell.wait(60) == 2, f"status {shell.child.returncode}: {shell.err.text()[-400:]}")
+    mapwatch.wait(15)
+    crash = mapwatch.kind("crash")[0]
+    expect(crash["dossier"], f"no dossier: {mapwatch.err.text()[-400:]}")
+    ours = parse((pathlib.Path(crash["dossier"]) / "goroutines.txt").read_text())
+    names = [frame[0] for frame in ours[crash["goid"]][1]]
+    expect(any(name.startswith("main.writeWrite") for name in names), f"the crashing goroutine: {names}")
+    table = (pathlib.Path(crash["dossier"]) / "report.txt").read_text()
+    expect(re.search(r"^ +\d+ +\d+ +\d+ +%d  running +runtime\.fatal" % crash["goid"], table, re.M),
+           f"no thread stands in runtime.fatal: {table[-700:]}")
