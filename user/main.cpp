@@ -3,14 +3,7 @@
 
 #include <csignal>
 
-#include "app/doctor.h"
-#include "app/dossier.h"
-#include "app/dump.h"
-#include "app/ls.h"
-#include "app/replay.h"
-#include "app/run.h"
-#include "app/thaw.h"
-#include "app/watch.h"
+#include "app/commands.h"
 #include "base/log.h"
 #include "base/write_all.h"
 #include "cli/options.h"
@@ -19,14 +12,6 @@
 
 namespace mapwatch {
 namespace {
-
-constexpr struct {
-  cli::Command command;
-  int (*run)(const cli::Options&);
-} kCommands[] = {{cli::Command::kRun, app::run_run},   {cli::Command::kWatch, app::run_watch},
-                 {cli::Command::kLs, app::run_ls},     {cli::Command::kDoctor, app::run_doctor},
-                 {cli::Command::kThaw, app::run_thaw}, {cli::Command::kReplay, app::run_replay},
-                 {cli::Command::kDump, app::run_dump}, {cli::Command::kDossier, app::run_dossier}};
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));
@@ -38,12 +23,7 @@ Result<int> run(const std::vector<std::string>& args, const std::vector<std::str
   for (const std::string& warning : parsed.warnings) {
     log::warn("{}", warning);
   }
-  for (const auto& [command, run_command] : kCommands) {
-    if (command == parsed.options.command) {
-      return run_command(parsed.options);
-    }
-  }
-  return fail(ErrorKind::kUsage, "no such command");
+  return app::run_command(parsed.options);
 }
 
 }  // namespace
