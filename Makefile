@@ -82,7 +82,7 @@ $(B)/%.o: %.cpp | $(SKEL)
 	$(Q)$(CXX) $(CXXFLAGS) $(DEPFLAGS) -c $< -o $@
 
 # -MMD leaves out what -isystem finds: a changed BPF program would not be built in.
-$(B)/user/attach/kernel.o: $(B)/gen/mapwatch.skel.h
+$(B)/user/attach/kernel.o $(B)/user/attach/kernel_counters.o $(B)/user/attach/kernel_policies.o: $(B)/gen/mapwatch.skel.h
 $(B)/user/attach/self_test.o: $(B)/gen/self_test.skel.h
 
 $(B)/libmapwatch.a: $(LIB_OBJ)

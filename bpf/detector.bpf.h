@@ -59,6 +59,14 @@ static long mw_hold_turn(mw_u32 turn, struct mw_spin* spin) {
   return spin->now - spin->start >= spin->limit;
 }
 
+/* Adds to what the process was held in all. */
+static __always_inline void mw_count_held(const struct mw_hit* hit, mw_u64 held_ns) {
+  struct mw_target_counts* charged = mw_target_counts_of(hit->policy);
+  if (charged) {
+    charged->held_ns += held_ns;
+  }
+}
+
 static __always_inline mw_u64 mw_hold(struct mw_spin* spin, struct mw_counters* counters) {
   spin->start = bpf_ktime_get_ns();
   spin->now = spin->start;
@@ -101,7 +109,7 @@ static MW_NOINLINE int mw_marked(struct pt_regs* ctx, struct mw_hit* hit) {
   spin.mask = hit->layout->mark_mask;
   spin.seen = 1;
   spin.limit = hit->policy->hold_max_ns;
-  mw_hold(&spin, counters);
+  mw_count_held(hit, mw_hold(&spin, counters));
   return 0;
 }
 
@@ -184,6 +192,7 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
     spin.limit = visitor_writes ? policy->hold_max_ns : MW_READ_GRACE_NS;
     held += mw_hold(&spin, counters);
   }
+  mw_count_held(hit, held);
   mw_charge(&grant, hit, held, bpf_ktime_get_ns());
   return 0;
 }
@@ -258,7 +267,15 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
   hit.tid = (mw_u32)id;
   hit.policy = mw_policy_of(hit.tgid);
   hit.site_class = MW_COOKIE_CLASS(cookie);
-  if (!hit.policy || (hit.site_class == MW_SITE_JCC && (MW_REG(ctx, flags) & MW_FLAGS_JBE))) {
+  if (!hit.policy) {
+    counters->ignored += 1;
+    return 0;
+  }
+  struct mw_target_counts* charged = mw_target_counts_of(hit.policy);
+  if (charged) {
+    charged->hits += 1;
+  }
+  if (hit.site_class == MW_SITE_JCC && (MW_REG(ctx, flags) & MW_FLAGS_JBE)) {
     counters->ignored += 1;
     return 0;
   }

@@ -95,6 +95,10 @@ static MW_NOINLINE int mw_emit_access(struct pt_regs* ctx, const struct mw_hit* 
   }
   const struct mw_layout* layout = hit->layout;
   counters->overlaps += 1;
+  struct mw_target_counts* charged = mw_target_counts_of(hit->policy);
+  if (charged) {
+    charged->overlaps += 1;
+  }
   struct mw_access_event* event = (struct mw_access_event*)mw_event_reserve(sizeof(*event));
   if (!event) {
     counters->lost_ring += 1;

@@ -88,6 +88,19 @@ struct {
   __type(value, struct mw_site_row);
 } mw_site_hits SEC(".maps");
 
+/* In rows, as the sites. */
+#define MW_TARGETS_PER_ROW 128
+struct mw_target_row {
+  struct mw_target_counts targets[MW_TARGETS_PER_ROW];
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, MW_MAX_TARGETS / MW_TARGETS_PER_ROW);
+  __type(key, mw_u32);
+  __type(value, struct mw_target_row);
+} mw_target_counts SEC(".maps");
+
 /* The policies again, direct-mapped: an array look-up is inlined, a hash look-up costs 50 ns more. Two processes of one
  * index: the later one has the place, the other one is found in the hash. */
 struct {
@@ -147,6 +160,13 @@ static __always_inline void mw_count_site(mw_u32 site) {
   if (row) {
     row->hits[site % MW_SITES_PER_ROW] += 1;
   }
+}
+
+static __always_inline struct mw_target_counts* mw_target_counts_of(const struct mw_policy* policy) {
+  mw_u32 slot = policy->slot;
+  mw_u32 index = slot / MW_TARGETS_PER_ROW;
+  struct mw_target_row* row = (struct mw_target_row*)bpf_map_lookup_elem(&mw_target_counts, &index);
+  return row ? &row->targets[slot % MW_TARGETS_PER_ROW] : 0;
 }
 
 /* Processes that were frozen, by tgid: no process is frozen twice while it is watched. */

@@ -104,8 +104,18 @@ struct mw_policy {
   mw_u32 share_ppm;    /* held time per process, parts per million of wall time: the bucket's rate */
   mw_u32 tgid;         /* whose it is; filled by Kernel::set_policy */
   mw_u64 burst_ns;     /* the bucket's size */
+  mw_u32 slot;         /* of its counters, below MW_MAX_TARGETS; filled by Kernel::set_policy */
+  mw_u32 pad0;
 };
-MW_ASSERT_SIZE(struct mw_policy, 40);
+MW_ASSERT_SIZE(struct mw_policy, 48);
+
+/* What one process was charged so far. Per CPU, by the slot of its policy; the user side sums them. */
+struct mw_target_counts {
+  mw_u64 hits;     /* probes it came to, counted operations or not: each is a trap that it paid for */
+  mw_u64 held_ns;  /* time its goroutines were held, measured: dwells and waits for a mark or a partner */
+  mw_u64 overlaps; /* halves decided, before they are sent */
+};
+MW_ASSERT_SIZE(struct mw_target_counts, 24);
 
 enum mw_event_kind {
   MW_EVENT_ACCESS = 1, /* half of an overlap: struct mw_access_event */

@@ -243,6 +243,30 @@ TEST_F(DetectorTest, StackCheckThatGrowsIsNotCounted) {
   EXPECT_EQ(machine_.counters.ignored, 2u);
 }
 
+// A trap is paid for whether the operation counts or not; each process has its own counters.
+TEST_F(DetectorTest, EachProcessIsChargedForItsOwn) {
+  const GoMap& map = machine_.new_map();
+  const GoMap& other_map = machine_.new_map();
+  mw_policy policy = machine_.policies[100];
+  policy.slot = 5;
+  machine_.allow(200, policy);
+  const Goroutine other{0xc000000040ull, 200, 201, 0x404000};
+  share(map);
+  once_at("turn", [&] { machine_.hit(kB, MW_OP_WRITE, map); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  machine_.hit(other, MW_OP_WRITE, other_map);
+  machine_.hit(other, MW_OP_WRITE, other_map, MW_SITE_JCC, 0x40);
+  machine_.hit(other, MW_OP_READ, GoMap{0});
+  const mw_target_counts& mine = machine_.targets[0];
+  EXPECT_EQ(mine.hits, 4u);
+  EXPECT_EQ(mine.overlaps, 2u);
+  EXPECT_EQ(mine.held_ns, machine_.counters.dwell_ns + machine_.counters.hold_ns);
+  EXPECT_GT(machine_.counters.hold_ns, 0u);
+  EXPECT_EQ(machine_.targets[5].hits, 3u);
+  EXPECT_EQ(machine_.targets[5].held_ns, 0u);
+  EXPECT_EQ(machine_.counters.hits, 5u);
+}
+
 TEST_F(DetectorTest, UnwatchedProcessesAndNilMapsAreIgnored) {
   const GoMap& map = machine_.new_map();
   machine_.hit({kA.g, 300, 301, 0}, MW_OP_WRITE, map);

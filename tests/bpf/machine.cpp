@@ -209,6 +209,7 @@ mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &mach
 mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &machine->doings[index] : nullptr; }
 mw_counters* mw_counters_here() { return &machine->counters; }
 void mw_count_site(mw_u32) {}
+mw_target_counts* mw_target_counts_of(const mw_policy* policy) { return &machine->targets[policy->slot]; }
 
 int mw_freeze_gate_open() { return machine->gate_open; }
 int mw_freeze_claim(mw_u32 tgid, mw_u64 now) { return machine->frozen.emplace(tgid, now).second; }

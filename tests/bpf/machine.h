@@ -74,6 +74,7 @@ class Machine {
   std::vector<mw_pair> pairs;
   std::vector<mw_doing> doings;
   mw_counters counters = {};
+  std::map<mw_u32, mw_target_counts> targets;  ///< by slot
   mw_u64 now = 1'000'000'000;
   bool ring_full = false;
   std::map<mw_u64, mw_u64> words;  ///< other readable memory

@@ -22,6 +22,7 @@ mw_pair* mw_pair_at(mw_u32 index);
 mw_doing* mw_doing_at(mw_u32 index);
 mw_counters* mw_counters_here();
 void mw_count_site(mw_u32 site);
+mw_target_counts* mw_target_counts_of(const mw_policy* policy);
 int mw_freeze_gate_open();
 int mw_freeze_claim(mw_u32 tgid, mw_u64 now);
 mw_freeze_note* mw_freeze_note_reserve();

@@ -12,16 +12,12 @@
 
 #include <fmt/format.h>
 
+#include "attach/kernel_impl.h"
 #include "attach/shield.h"
-#include "mapwatch.skel.h"
 
 namespace mapwatch::attach {
 
 namespace {
-
-struct SkeletonDeleter {
-  void operator()(mapwatch_bpf* skeleton) const { mapwatch_bpf__destroy(skeleton); }
-};
 
 /// libbpf's own words, kept for the message of the call that fails; they are nothing for a terminal otherwise.
 std::string& libbpf_log() {
@@ -99,11 +95,6 @@ void ProbeSet::detach() {
   links_.clear();
   multi_links_.clear();
 }
-
-struct Kernel::Impl {
-  std::unique_ptr<mapwatch_bpf, SkeletonDeleter> skeleton;
-  LinkKind link = LinkKind::kMulti;
-};
 
 Kernel::Kernel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Kernel::Kernel(Kernel&&) noexcept = default;
@@ -209,61 +200,6 @@ Result<void> Kernel::set_layout(std::uint32_t index, const mw_layout& layout) {
   return {};
 }
 
-Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
-  struct Bucket {
-    std::uint64_t words[4];
-  };
-  const Bucket bucket = {};
-  mw_policy own = policy;
-  own.tgid = tgid;
-  const std::uint32_t near = tgid % MW_MAX_TARGETS;
-  const auto& maps = impl_->skeleton->maps;
-  if (bpf_map__update_elem(maps.mw_buckets, &tgid, sizeof(tgid), &bucket, sizeof(bucket), BPF_ANY) != 0 ||
-      bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &own, sizeof(own), BPF_ANY) != 0 ||
-      bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &own, sizeof(own), BPF_ANY) != 0) {
-    return fail_errno(fmt::format("cannot watch process {}: policy table", tgid), errno,
-                      fmt::format("at most {} processes can be watched at once", MW_MAX_TARGETS));
-  }
-  return {};
-}
-
-void Kernel::drop_policy(std::uint32_t tgid) {
-  const std::uint32_t near = tgid % MW_MAX_TARGETS;
-  const auto& maps = impl_->skeleton->maps;
-  mw_policy holder = {};
-  if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
-      holder.tgid == tgid) {
-    const mw_policy none = {};
-    bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &none, sizeof(none), BPF_ANY);
-  }
-  // Already gone after an exec: the kernel side drops it first.
-  bpf_map__delete_elem(maps.mw_policies, &tgid, sizeof(tgid), 0);
-  bpf_map__delete_elem(maps.mw_buckets, &tgid, sizeof(tgid), 0);
-  bpf_map__delete_elem(maps.mw_frozen, &tgid, sizeof(tgid), 0);
-}
-
-Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
-  const auto& maps = impl_->skeleton->maps;
-  constexpr std::uint32_t kBoth = MW_POLICY_FREEZE | MW_POLICY_FREEZE_ALL;
-  mw_policy policy = {};
-  if (bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), 0) != 0) {
-    return fail(ErrorKind::kGone, fmt::format("process {} is not watched any more", tgid));
-  }
-  policy.flags = (policy.flags & ~kBoth) | (flags & kBoth);
-  // BPF_EXIST: an exec in between has dropped the policy, and it must stay dropped.
-  if (bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_EXIST) != 0) {
-    return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
-  }
-  const std::uint32_t near = tgid % MW_MAX_TARGETS;
-  mw_policy holder = {};
-  if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
-      holder.tgid == tgid &&
-      bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &policy, sizeof(policy), BPF_ANY) != 0) {
-    return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
-  }
-  return {};
-}
-
 int Kernel::freeze_notes_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_notes); }
 
 int Kernel::freeze_gate_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_gate); }
@@ -271,55 +207,6 @@ int Kernel::freeze_gate_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw
 int Kernel::ring_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_ring); }
 
 LinkKind Kernel::link_kind() const { return impl_->link; }
-
-Result<mw_counters> Kernel::counters() const {
-  constexpr std::size_t kWords = sizeof(mw_counters) / sizeof(std::uint64_t);
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus <= 0) {
-    return fail_errno("cannot count CPUs", -cpus);
-  }
-  std::vector<mw_counters> each(static_cast<std::size_t>(cpus));
-  const std::uint32_t zero = 0;
-  if (bpf_map__lookup_elem(impl_->skeleton->maps.mw_counts, &zero, sizeof(zero), each.data(),
-                           each.size() * sizeof(mw_counters), 0) != 0) {
-    return fail_errno("cannot read the counters");
-  }
-  std::uint64_t sum[kWords] = {};
-  for (const mw_counters& cpu : each) {
-    std::uint64_t words[kWords];
-    std::memcpy(words, &cpu, sizeof(words));
-    for (std::size_t i = 0; i < kWords; ++i) {
-      sum[i] += words[i];
-    }
-  }
-  mw_counters total;
-  std::memcpy(&total, sum, sizeof(total));
-  return total;
-}
-
-Result<std::vector<std::uint64_t>> Kernel::site_hits(std::uint32_t first, std::size_t count) const {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus <= 0) {
-    return fail_errno("cannot count CPUs", -cpus);
-  }
-  const std::size_t length = bpf_map__value_size(impl_->skeleton->maps.mw_site_hits) / sizeof(std::uint64_t);
-  std::vector<std::uint64_t> rows(static_cast<std::size_t>(cpus) * length);  // one of each CPU
-  std::vector<std::uint64_t> hits(count, 0);
-  for (std::size_t i = 0; i < count;) {
-    const auto site = static_cast<std::uint32_t>(first + i);
-    const auto index = static_cast<std::uint32_t>(site / length);
-    if (bpf_map__lookup_elem(impl_->skeleton->maps.mw_site_hits, &index, sizeof(index), rows.data(),
-                             rows.size() * sizeof(std::uint64_t), 0) != 0) {
-      return fail_errno(fmt::format("cannot read the hits of site {}", site));
-    }
-    for (std::size_t at = site % length; at < length && i < count; ++at, ++i) {
-      for (std::size_t row = 0; row < rows.size(); row += length) {
-        hits[i] += rows[row + at];
-      }
-    }
-  }
-  return hits;
-}
 
 mw_layout layout_of(const elf::GoBinary& binary) {
   const elf::Offsets& offsets = binary.offsets();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "attach/plan.h"
@@ -70,7 +71,12 @@ class Kernel {
   Result<void> set_layout(std::uint32_t index, const mw_layout& layout);
   /// Hits of `tgid` count from now on; they are ignored before this and after drop_policy.
   Result<void> set_policy(std::uint32_t tgid, const mw_policy& policy);
-  void drop_policy(std::uint32_t tgid);
+  /// What the process was charged in all; zeros when it had no policy.
+  mw_target_counts drop_policy(std::uint32_t tgid);
+  /// What the process was charged since its policy was first set, summed over CPUs. kGone: it has none.
+  Result<mw_target_counts> target_counters(std::uint32_t tgid) const;
+  /// Of all processes that have a policy, by tgid: some system calls for all of them.
+  Result<std::unordered_map<std::uint32_t, mw_target_counts>> target_counters() const;
 
   /// Allows (MW_POLICY_FREEZE, MW_POLICY_FREEZE_ALL) or forbids (0) the kernel side to stop a watched process at its
   /// crash. kGone when the process is not watched any more.

@@ -1,0 +1,73 @@
+// Kernel's per-CPU counters, summed for the user side.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "attach/kernel_impl.h"
+
+namespace mapwatch::attach {
+
+namespace {
+
+/// One element of a per-CPU map of words, summed over CPUs.
+Result<std::vector<std::uint64_t>> sum_of_cpus(const bpf_map* map, std::uint32_t index) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus <= 0) {
+    return fail_errno("cannot count CPUs", -cpus);
+  }
+  const std::size_t words = bpf_map__value_size(map) / sizeof(std::uint64_t);
+  std::vector<std::uint64_t> each(static_cast<std::size_t>(cpus) * words);
+  if (bpf_map__lookup_elem(map, &index, sizeof(index), each.data(), each.size() * sizeof(std::uint64_t), 0) != 0) {
+    return fail_errno(fmt::format("cannot read the counters {}[{}]", bpf_map__name(map), index));
+  }
+  std::vector<std::uint64_t> sum(words, 0);
+  for (std::size_t i = 0; i < each.size(); ++i) {
+    sum[i % words] += each[i];
+  }
+  return sum;
+}
+
+}  // namespace
+
+Result<mw_counters> Kernel::counters() const {
+  const auto words = TRY(sum_of_cpus(impl_->skeleton->maps.mw_counts, 0));
+  mw_counters total;
+  static_assert(sizeof(total) % sizeof(std::uint64_t) == 0);
+  std::memcpy(&total, words.data(), sizeof(total));
+  return total;
+}
+
+Result<std::vector<std::uint64_t>> Kernel::site_hits(std::uint32_t first, std::size_t count) const {
+  const bpf_map* map = impl_->skeleton->maps.mw_site_hits;
+  const std::size_t length = bpf_map__value_size(map) / sizeof(std::uint64_t);
+  std::vector<std::uint64_t> hits;
+  hits.reserve(count);
+  while (hits.size() < count) {
+    const std::size_t site = first + hits.size();
+    const auto row = TRY(sum_of_cpus(map, static_cast<std::uint32_t>(site / length)));
+    for (std::size_t at = site % length; at < length && hits.size() < count; ++at) {
+      hits.push_back(row[at]);
+    }
+  }
+  return hits;
+}
+
+std::uint32_t Kernel::Impl::slots_in_row() const {
+  return static_cast<std::uint32_t>(bpf_map__value_size(skeleton->maps.mw_target_counts) / sizeof(mw_target_counts));
+}
+
+Result<std::vector<mw_target_counts>> Kernel::Impl::slot_row(std::uint32_t row) const {
+  const auto words = TRY(sum_of_cpus(skeleton->maps.mw_target_counts, row));
+  std::vector<mw_target_counts> counts(slots_in_row());
+  std::memcpy(counts.data(), words.data(), words.size() * sizeof(std::uint64_t));
+  return counts;
+}
+
+Result<mw_target_counts> Kernel::Impl::slot_counts(std::uint32_t slot) const {
+  return TRY(slot_row(slot / slots_in_row()))[slot % slots_in_row()];
+}
+
+}  // namespace mapwatch::attach

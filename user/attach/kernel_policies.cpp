@@ -1,0 +1,115 @@
+// Kernel's tables of watched processes: policy, bucket, slot of the counters.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <fmt/format.h>
+
+#include "attach/kernel_impl.h"
+
+namespace mapwatch::attach {
+
+namespace {
+
+mw_target_counts operator-(const mw_target_counts& now, const mw_target_counts& before) {
+  return {now.hits - before.hits, now.held_ns - before.held_ns, now.overlaps - before.overlaps};
+}
+
+}  // namespace
+
+Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
+  auto& charged = impl_->charged;
+  auto found = charged.find(tgid);
+  if (found == charged.end()) {
+    const auto slot = impl_->slots.take();
+    if (!slot) {
+      return fail(ErrorKind::kFailed, fmt::format("cannot watch process {}: too many processes", tgid),
+                  fmt::format("at most {} processes can be watched at once", MW_MAX_TARGETS));
+    }
+    found = charged.emplace(tgid, Impl::Charged{*slot, TRY(impl_->slot_counts(*slot))}).first;
+  }
+  struct Bucket {
+    std::uint64_t words[4];
+  };
+  const Bucket bucket = {};
+  mw_policy own = policy;
+  own.tgid = tgid;
+  own.slot = found->second.slot;
+  const std::uint32_t near = tgid % MW_MAX_TARGETS;
+  const auto& maps = impl_->skeleton->maps;
+  if (bpf_map__update_elem(maps.mw_buckets, &tgid, sizeof(tgid), &bucket, sizeof(bucket), BPF_ANY) != 0 ||
+      bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &own, sizeof(own), BPF_ANY) != 0 ||
+      bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &own, sizeof(own), BPF_ANY) != 0) {
+    const int error = errno;
+    drop_policy(tgid);
+    return fail_errno(fmt::format("cannot watch process {}: policy table", tgid), error,
+                      fmt::format("at most {} processes can be watched at once", MW_MAX_TARGETS));
+  }
+  return {};
+}
+
+mw_target_counts Kernel::drop_policy(std::uint32_t tgid) {
+  const std::uint32_t near = tgid % MW_MAX_TARGETS;
+  const auto& maps = impl_->skeleton->maps;
+  mw_policy holder = {};
+  if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
+      holder.tgid == tgid) {
+    const mw_policy none = {};
+    bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &none, sizeof(none), BPF_ANY);
+  }
+  // Already gone after an exec: the kernel side drops it first.
+  bpf_map__delete_elem(maps.mw_policies, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(maps.mw_buckets, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(maps.mw_frozen, &tgid, sizeof(tgid), 0);
+  const mw_target_counts last = target_counters(tgid).value_or(mw_target_counts{});
+  if (const auto found = impl_->charged.find(tgid); found != impl_->charged.end()) {
+    impl_->slots.give_back(found->second.slot);
+    impl_->charged.erase(found);
+  }
+  return last;
+}
+
+Result<mw_target_counts> Kernel::target_counters(std::uint32_t tgid) const {
+  const auto found = impl_->charged.find(tgid);
+  if (found == impl_->charged.end()) {
+    return fail(ErrorKind::kGone, fmt::format("process {} is not watched", tgid));
+  }
+  return TRY(impl_->slot_counts(found->second.slot)) - found->second.before;
+}
+
+Result<std::unordered_map<std::uint32_t, mw_target_counts>> Kernel::target_counters() const {
+  std::unordered_map<std::uint32_t, mw_target_counts> out;
+  std::unordered_map<std::uint32_t, std::vector<mw_target_counts>> rows;
+  for (const auto& [tgid, charged] : impl_->charged) {
+    const std::uint32_t row = charged.slot / impl_->slots_in_row();
+    auto found = rows.find(row);
+    if (found == rows.end()) {
+      found = rows.emplace(row, TRY(impl_->slot_row(row))).first;
+    }
+    out.emplace(tgid, found->second[charged.slot % impl_->slots_in_row()] - charged.before);
+  }
+  return out;
+}
+
+Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
+  const auto& maps = impl_->skeleton->maps;
+  constexpr std::uint32_t kBoth = MW_POLICY_FREEZE | MW_POLICY_FREEZE_ALL;
+  mw_policy policy = {};
+  if (bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), 0) != 0) {
+    return fail(ErrorKind::kGone, fmt::format("process {} is not watched any more", tgid));
+  }
+  policy.flags = (policy.flags & ~kBoth) | (flags & kBoth);
+  // BPF_EXIST: an exec in between has dropped the policy, and it must stay dropped.
+  if (bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_EXIST) != 0) {
+    return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
+  }
+  const std::uint32_t near = tgid % MW_MAX_TARGETS;
+  mw_policy holder = {};
+  if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
+      holder.tgid == tgid &&
+      bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &policy, sizeof(policy), BPF_ANY) != 0) {
+    return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
+  }
+  return {};
+}
+
+}  // namespace mapwatch::attach
