@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dossier/goroutine_groups.h"
 #include "dossier/traceback.h"
 #include "elf/go_binary.h"
 #include "elf/mapped_file.h"
@@ -54,7 +55,7 @@ void print(const Goroutines& goroutines, const GoProcess& process, const Options
   if (options.table) {
     dossier::write_scheduler(goroutines, names, sink);
   } else if (options.groups) {
-    dossier::write_groups(goroutines, names, style, 0, sink);
+    dossier::write_groups(dossier::group_goroutines(goroutines, names, style), names, style, 0, sink);
   } else {
     dossier::write_traceback(goroutines, names, style, sink);
   }

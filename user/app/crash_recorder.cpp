@@ -44,7 +44,8 @@ CrashRecorder::CrashRecorder(const cli::Options& options, const Clock& clock)
 void CrashRecorder::add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias) {
   if (wanted_) {
     const auto process = forensics::GoProcess::of(binary->binary, load_bias);
-    subjects_[pid] = std::make_shared<const Subject>(Subject{std::move(binary), process});
+    auto environment = proc::ProcFs(procfs_).environment(pid).map(dossier::env_names_text);
+    subjects_[pid] = std::make_shared<const Subject>(Subject{std::move(binary), process, std::move(environment)});
   }
 }
 
@@ -102,6 +103,11 @@ void CrashRecorder::copy(const Frozen& frozen) {
   Copied copied{found->second, {}};
   dossier::CrashFacts& facts = copied.facts;
   facts.maps = frozen.maps;
+  if (found->second->environment) {
+    facts.environment = *found->second->environment;
+  } else {
+    facts.notes.push_back("environment: " + escape(found->second->environment.error().message));
+  }
   for (const attach::ThreadRegisters& thread : frozen.registers.threads) {
     facts.threads.push_back({thread.tid, thread.regs});
   }

@@ -39,6 +39,7 @@ class CrashRecorder {
   struct Subject {
     std::shared_ptr<const WatchedBinary> binary;
     forensics::GoProcess process;
+    Result<std::string> environment;  ///< names only; read when it is attached to, which costs no frozen time
   };
   struct Copied {
     std::shared_ptr<const Subject> subject;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/write_all.h"
 #include "dossier/goroutine_json.h"
+#include "dossier/goroutine_groups.h"
 #include "dossier/traceback.h"
 #include "elf/go_binary.h"
 #include "elf/mapped_file.h"
@@ -116,7 +117,7 @@ Result<void> print(const forensics::Goroutines& goroutines, const GoProcess& pro
   if (options.verbose > 0) {
     dossier::write_traceback(goroutines, names, style, sink);
   } else {
-    dossier::write_groups(goroutines, names, style, 0, sink);
+    dossier::write_groups(dossier::group_goroutines(goroutines, names, style), names, style, 0, sink);
   }
   dossier::write_scheduler(goroutines, names, sink);
   return written;

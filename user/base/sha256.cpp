@@ -56,9 +56,7 @@ void add_block(State& state, std::string_view block) {
   }
 }
 
-}  // namespace
-
-std::string sha256_hex(std::string_view data) {
+State digest(std::string_view data) {
   State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   const std::uint64_t bits = std::uint64_t{data.size()} * 8;
   for (; data.size() >= kBlock; data.remove_prefix(kBlock)) {
@@ -73,11 +71,34 @@ std::string sha256_hex(std::string_view data) {
   for (std::size_t at = 0; at < last.size(); at += kBlock) {
     add_block(state, std::string_view(last).substr(at, kBlock));
   }
+  return state;
+}
+
+}  // namespace
+
+std::string sha256_hex(std::string_view data) {
   std::string hex;
-  for (const std::uint32_t word : state) {
+  for (const std::uint32_t word : digest(data)) {
     hex += fmt::format("{:08x}", word);
   }
   return hex;
+}
+
+std::string sha256_base64(std::string_view data) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  std::uint32_t bits = 0;
+  unsigned count = 0;
+  for (const std::uint32_t word : digest(data)) {
+    for (int shift = 24; shift >= 0; shift -= 8) {
+      bits = bits << 8 | (word >> shift & 0xff);
+      for (count += 8; count >= 6; count -= 6) {
+        text += kDigits[bits >> (count - 6) & 0x3f];
+      }
+    }
+  }
+  text += kDigits[bits << (6 - count) & 0x3f];  // 256 bits are 42 digits and 4 bits
+  return text + "=";
 }
 
 }  // namespace mapwatch

@@ -8,5 +8,7 @@ namespace mapwatch {
 
 /// The digest of `data` as 64 lower-case hexadecimal digits.
 std::string sha256_hex(std::string_view data);
+/// The same as base64 (RFC 4648), the form of a Content-Security-Policy.
+std::string sha256_base64(std::string_view data);
 
 }  // namespace mapwatch

@@ -1,14 +1,17 @@
 #include "dossier/crash_files.h"
 
 #include <ctime>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "base/escape.h"
+#include "dossier/goroutine_groups.h"
 #include "dossier/map_json.h"
 #include "dossier/map_svg.h"
 #include "dossier/map_text.h"
+#include "dossier/report_html.h"
 #include "dossier/traceback.h"
 #include "forensics/goroutine_decode.h"
 
@@ -19,6 +22,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostText = std::size_t{64} << 20;
 constexpr std::size_t kReportGroups = 100;
+constexpr std::size_t kMostNames = 1000;
+constexpr std::size_t kLongestName = 200;
 
 /// Collects text up to a limit, and says so where it was reached.
 class Collected {
@@ -71,9 +76,35 @@ std::string build_text(const elf::BuildInfo& build) {
 
 }  // namespace
 
+std::string env_names_text(const std::vector<std::string>& environment) {
+  std::set<std::string> names;
+  std::size_t nameless = 0;
+  for (const std::string& variable : environment) {
+    // Without a name it may be a value: a process can write what it likes over its environment.
+    const std::size_t end = variable.find('=');
+    if (end == std::string::npos || end == 0) {
+      ++nameless;
+    } else if (names.size() < kMostNames) {
+      names.insert(escape(std::string_view(variable).substr(0, end), kLongestName));
+    }
+  }
+  std::string text;
+  for (const std::string& name : names) {
+    text += name + "\n";
+  }
+  if (names.size() == kMostNames) {
+    text += fmt::format("(more than {} names: the rest is left out)\n", kMostNames);
+  }
+  if (nameless != 0) {
+    text += fmt::format("({} entries without a name are left out)\n", nameless);
+  }
+  return text;
+}
+
 std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::GoProcess& process,
                                      const std::optional<elf::BuildInfo>& build, const report::CrashReport& report) {
   std::vector<DossierFile> files;
+  PageFacts page{report, facts.notes, nullptr, nullptr, nullptr, nullptr, build ? build->path : ""};
   std::string text = report::to_text(report, {});
   for (const std::string& note : facts.notes) {
     text += fmt::format("Not complete: {}\n", note);
@@ -82,28 +113,41 @@ std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::G
     text += "\n" + map_text(*facts.map);
     files.push_back({"maps.json", map_json(*facts.map) + "\n"});
     files.push_back({"map.svg", map_svg(*facts.map)});
+    page.map = &*facts.map;
   }
+  forensics::Goroutines goroutines;
+  FrameNames names(*process.binary, process.bias);
+  std::vector<GoroutineGroup> groups;
   if (facts.goroutines) {
-    const forensics::Goroutines goroutines = forensics::decode_goroutines(*facts.goroutines, process);
-    FrameNames names(*process.binary, process.bias);
+    goroutines = forensics::decode_goroutines(*facts.goroutines, process);
     const TracebackStyle style{false, report.goid};
-    Collected groups, table, each;
+    groups = group_goroutines(goroutines, names, style);
+    Collected grouped, table, each;
     write_scheduler(goroutines, names, table.sink());
-    write_groups(goroutines, names, style, kReportGroups, groups.sink());
+    write_groups(groups, names, style, kReportGroups, grouped.sink());
     write_traceback(goroutines, names, style, each.sink());
     for (const std::string& note : goroutines.notes) {
       text += fmt::format("Not complete: {}\n", escape(note));
     }
-    text += fmt::format("\n{} goroutines, the crashing one first:\n\n{}\n{}", goroutines.list.size(), groups.take(),
+    text += fmt::format("\n{} goroutines, the crashing one first:\n\n{}\n{}", goroutines.list.size(), grouped.take(),
                         table.take());
     files.push_back({"goroutines.txt", each.take()});
+    page.notes.insert(page.notes.end(), goroutines.notes.begin(), goroutines.notes.end());
+    page.goroutines = &goroutines;
+    page.groups = &groups;
+    page.names = &names;
   }
   files.push_back({"registers.json", registers_json(facts.threads)});
   files.push_back({"maps.txt", escape_lines(facts.maps)});
   if (build) {
     files.push_back({"buildinfo.txt", build_text(*build)});
   }
-  files.insert(files.begin(), {{"report.txt", std::move(text)}, {"report.json", report::to_json(report, {})}});
+  if (facts.environment) {
+    files.push_back({"env-names.txt", *facts.environment});
+  }
+  files.insert(files.begin(), {{"report.txt", std::move(text)},
+                               {"report.json", report::to_json(report, {})},
+                               {"report.html", report_html(page)}});
   return files;
 }
 

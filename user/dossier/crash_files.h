@@ -25,13 +25,19 @@ struct ThreadState {
 struct CrashFacts {
   std::vector<ThreadState> threads;
   std::string maps;                                    ///< /proc/PID/maps
+  std::optional<std::string> environment;              ///< env_names_text()
   std::optional<forensics::GoroutineCopy> goroutines;  ///< none: `notes` says why
   std::optional<forensics::MapPicture> map;            ///< likewise
   std::vector<std::string> notes;                      ///< what is missing and why, for people; fit for a terminal
 };
 
-/// report.txt, report.json, goroutines.txt, registers.json, maps.txt, buildinfo.txt, and with the map maps.json and
-/// map.svg. `report.dossier` is to hold the path already; its printed_ns is 0 when the report was not printed yet.
+/// The names of environment variables, one a line, each once and in order; never a value. `environment`: NAME=VALUE as
+/// /proc/PID/environ has them. What has no name is left out and counted in a line of its own.
+std::string env_names_text(const std::vector<std::string>& environment);
+
+/// report.txt, report.json, report.html, registers.json, maps.txt, and as far as they are known goroutines.txt,
+/// buildinfo.txt, env-names.txt, and of the map maps.json and map.svg. `report.dossier` is to hold the path already;
+/// its printed_ns is 0 when the report was not printed yet.
 std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::GoProcess& process,
                                      const std::optional<elf::BuildInfo>& build, const report::CrashReport& report);
 

@@ -1,12 +1,10 @@
-// Goroutines that stand at the same place, together.
+#include "dossier/goroutine_groups.h"
+
 #include <algorithm>
 #include <map>
-#include <string>
-#include <vector>
+#include <utility>
 
 #include <fmt/format.h>
-
-#include "dossier/traceback.h"
 
 namespace mapwatch::dossier {
 namespace {
@@ -37,50 +35,64 @@ std::string waited(const std::vector<const Goroutine*>& members) {
                                          : fmt::format(", {} to {} minutes", minutes(least), minutes(most));
 }
 
-std::string heading(const std::vector<const Goroutine*>& members, int go_minor) {
-  const Goroutine& one = *members.front();
+std::string first_ids(const GoroutineGroup& group) {
   std::string ids;
-  for (std::size_t i = 0; i < std::min(members.size(), kShownIds); ++i) {
-    ids += fmt::format("{}{}", i == 0 ? "" : ", ", members[i]->id);
+  for (std::size_t i = 0; i < std::min(group.members.size(), kShownIds); ++i) {
+    ids += fmt::format("{}{}", i == 0 ? "" : ", ", group.members[i]->id);
   }
-  return fmt::format("{} goroutine{} in {}{}{}: {}{}\n", members.size(), members.size() == 1 ? "" : "s",
-                     forensics::status_text(one, go_minor), waited(members),
-                     one.locked_to_thread ? ", locked to thread" : "", ids, members.size() > kShownIds ? ", ..." : "");
+  return group.members.size() > kShownIds ? ids + ", ..." : ids;
 }
 
 }  // namespace
 
-void write_groups(const forensics::Goroutines& goroutines, FrameNames& names, const TracebackStyle& style,
-                  std::size_t limit, const TextSink& sink) {
-  std::map<std::vector<std::uint64_t>, std::vector<const Goroutine*>> groups;
+bool GoroutineGroup::has(std::uint64_t id) const { return std::ranges::binary_search(members, id, {}, &Goroutine::id); }
+
+std::vector<GoroutineGroup> group_goroutines(const forensics::Goroutines& goroutines, FrameNames& names,
+                                             const TracebackStyle& style) {
+  std::map<std::vector<std::uint64_t>, GoroutineGroup> by_key;
   for (const Goroutine& goroutine : goroutines.list) {
     if (style.system || !names.system_goroutine(goroutine)) {
-      groups[key_of(goroutine)].push_back(&goroutine);
+      by_key[key_of(goroutine)].members.push_back(&goroutine);
     }
   }
-  std::vector<std::vector<const Goroutine*>*> order;
-  for (auto& [key, members] : groups) {
-    std::ranges::sort(members, {}, &Goroutine::id);
-    order.push_back(&members);
+  std::vector<GoroutineGroup> groups;
+  groups.reserve(by_key.size());
+  for (auto& [key, group] : by_key) {
+    std::ranges::sort(group.members, {}, &Goroutine::id);
+    groups.push_back(std::move(group));
   }
-  std::ranges::sort(order, [&](const auto* a, const auto* b) {
-    const bool a_first = std::ranges::find(*a, style.first, &Goroutine::id) != a->end();
-    const bool b_first = std::ranges::find(*b, style.first, &Goroutine::id) != b->end();
-    if (style.first != 0 && a_first != b_first) {
-      return a_first;
+  std::ranges::sort(groups, [&](const GoroutineGroup& a, const GoroutineGroup& b) {
+    if (style.first != 0 && a.has(style.first) != b.has(style.first)) {
+      return a.has(style.first);
     }
-    return a->size() != b->size() ? a->size() > b->size() : a->front()->id < b->front()->id;
+    return a.members.size() != b.members.size() ? a.members.size() > b.members.size() : a.one().id < b.one().id;
   });
+  return groups;
+}
+
+std::string group_heading(const GoroutineGroup& group, int go_minor) {
+  const Goroutine& one = group.one();
+  return fmt::format("{} goroutine{} in {}{}{}", group.members.size(), group.members.size() == 1 ? "" : "s",
+                     forensics::status_text(one, go_minor), waited(group.members),
+                     one.locked_to_thread ? ", locked to thread" : "");
+}
+
+std::string group_stack(const GoroutineGroup& group, FrameNames& names, const TracebackStyle& style) {
+  const bool same_parent = std::ranges::all_of(
+      group.members, [&](const Goroutine* other) { return other->parent_id == group.one().parent_id; });
+  return stack_text(group.one(), names, style, same_parent);
+}
+
+void write_groups(const std::vector<GoroutineGroup>& groups, FrameNames& names, const TracebackStyle& style,
+                  std::size_t limit, const TextSink& sink) {
   std::size_t written = 0;
-  for (const auto* members : order) {
+  for (const GoroutineGroup& group : groups) {
     if (limit != 0 && written == limit) {
-      sink(fmt::format("... and {} more groups\n", order.size() - written));
+      sink(fmt::format("... and {} more groups\n", groups.size() - written));
       return;
     }
-    const Goroutine& one = *members->front();
-    const bool same_parent =
-        std::ranges::all_of(*members, [&](const Goroutine* other) { return other->parent_id == one.parent_id; });
-    sink(heading(*members, names.go_minor()) + stack_text(one, names, style, same_parent) + "\n");
+    sink(fmt::format("{}: {}\n{}\n", group_heading(group, names.go_minor()), first_ids(group),
+                     group_stack(group, names, style)));
     ++written;
   }
 }

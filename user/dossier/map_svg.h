@@ -7,7 +7,12 @@
 
 namespace mapwatch::dossier {
 
+enum class SvgUse {
+  kFile,    ///< a file of its own, with its colours
+  kInPage,  ///< within an HTML page, which names the map and whose style colours text, .tick, .bar, .cell and .over
+};
+
 /// Histograms of entries and of blocks opened, and the heat map, with titles that a reader of screens can tell.
-std::string map_svg(const forensics::MapPicture& picture);
+std::string map_svg(const forensics::MapPicture& picture, SvgUse use = SvgUse::kFile);
 
 }  // namespace mapwatch::dossier

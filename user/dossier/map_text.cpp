@@ -29,8 +29,8 @@ std::string bar(double share, std::size_t columns) {
   return text.append(kBar[eighths]);
 }
 
-void line(std::string& out, std::string_view name, const std::string& text) {
-  out += fmt::format("  {:<10} {}\n", name, text);
+void fact(std::vector<MapFact>& facts, std::string_view name, std::string text) {
+  facts.push_back({name, std::move(text)});
 }
 
 void histogram(std::string& out, std::string_view title, const std::vector<std::uint64_t>& bins, std::size_t first,
@@ -66,15 +66,15 @@ void heat_map(std::string& out, const MapDistribution& d, std::size_t width) {
   }
 }
 
-void bucket_lines(std::string& out, const MapPicture& picture, const BucketHeader& h) {
-  line(out, "size",
+void bucket_facts(std::vector<MapFact>& facts, const MapPicture& picture, const BucketHeader& h) {
+  fact(facts, "size",
        fmt::format("2^{} = {} buckets of {} slots, {:.2f} entries a bucket of {} at most", h.b,
                    grouped(h.bucket_count()), picture.geometry.slots, picture.growth.load, picture.growth.limit));
-  line(out, "overflow",
+  fact(facts, "overflow",
        fmt::format("{} buckets found, the header says {}{}", grouped(picture.totals.overflow_blocks),
                    grouped(h.overflow_count), h.b < 16 ? "" : " (an estimate at this size)"));
   if (h.old_buckets != 0) {
-    line(out, "growing",
+    fact(facts, "growing",
          fmt::format("{}: {} of {} old buckets are evacuated, {} entries still in old ones",
                      h.same_size_growth() ? "at the same size" : "to twice the size",
                      grouped(picture.totals.old_evacuated), grouped(h.old_bucket_count()),
@@ -82,19 +82,19 @@ void bucket_lines(std::string& out, const MapPicture& picture, const BucketHeade
   }
 }
 
-void swiss_lines(std::string& out, const MapPicture& picture, const SwissHeader& h) {
+void swiss_facts(std::vector<MapFact>& facts, const MapPicture& picture, const SwissHeader& h) {
   const TableSummary& t = picture.totals.tables;
   if (h.directory_length == 0) {
-    line(out, "size", fmt::format("one group of {} slots", picture.geometry.slots));
+    fact(facts, "size", fmt::format("one group of {} slots", picture.geometry.slots));
     return;
   }
-  line(out, "size",
+  fact(facts, "size",
        fmt::format("{} tables with {} slots, directory of 2^{} = {} places", grouped(t.tables), grouped(t.slots),
                    h.global_depth, grouped(h.directory_length)));
-  line(out, "depth",
+  fact(facts, "depth",
        fmt::format("{} to {}, {} tables not split as often as the directory was doubled", t.least_depth,
                    t.greatest_depth, grouped(t.shallow)));
-  line(out, "free",
+  fact(facts, "free",
        fmt::format("{} more new keys fit, {} deleted slots (tombstones)", grouped(t.growth_left),
                    grouped(t.tombstones)));
 }
@@ -107,27 +107,25 @@ std::string hash_text(const HashStatistics& hashes) {
                      hashes.skipped == 0 ? "" : fmt::format(", {} not computed", grouped(hashes.skipped)));
 }
 
-void findings_lines(std::string& out, const MapPicture& picture) {
+std::string integrity_text(const MapPicture& picture) {
+  const MapTotals& totals = picture.totals;
   if (picture.findings.empty()) {
-    line(out, "integrity",
-         fmt::format("no damage found: {} marks, {} entries{}", grouped(picture.totals.marks),
-                     grouped(picture.totals.entries), picture.partial.empty() ? "" : ", in the part that was read"));
-    return;
+    return fmt::format("no damage found: {} marks, {} entries{}", grouped(totals.marks), grouped(totals.entries),
+                       picture.partial.empty() ? "" : ", in the part that was read");
   }
-  line(out, "integrity",
-       fmt::format("{} kind{} of damage; {} of {} marks are illegal", picture.findings.size(),
-                   picture.findings.size() == 1 ? "" : "s", grouped(picture.totals.illegal_marks),
-                   grouped(picture.totals.marks)));
-  for (const MapFinding& finding : picture.findings) {
-    const DefectText& text = describe(finding.defect);
-    out += fmt::format("    {} ({}): {}\n", text.code, grouped(finding.count), text.meaning);
-    out += fmt::format("      how: {}\n", text.cause);
-    if (finding.explained_by_write) {
-      out += "      the writing mark is set: a write that is under way can look like this\n";
-    }
-    for (const DefectExample& example : finding.examples) {
-      out += fmt::format("      {:#x} {}\n", example.address, escape(example.text, 300));
-    }
+  return fmt::format("{} kind{} of damage; {} of {} marks are illegal", picture.findings.size(),
+                     picture.findings.size() == 1 ? "" : "s", grouped(totals.illegal_marks), grouped(totals.marks));
+}
+
+void finding_lines(std::string& out, const MapFinding& finding) {
+  const DefectText& text = describe(finding.defect);
+  out += fmt::format("    {} ({}): {}\n", text.code, grouped(finding.count), text.meaning);
+  out += fmt::format("      how: {}\n", text.cause);
+  if (finding.explained_by_write) {
+    out += fmt::format("      {}\n", kExplainedByWrite);
+  }
+  for (const DefectExample& example : finding.examples) {
+    out += fmt::format("      {:#x} {}\n", example.address, escape(example.text, 300));
   }
 }
 
@@ -141,38 +139,53 @@ std::string grouped(std::uint64_t number) {
   return digits;
 }
 
-std::string map_text(const MapPicture& picture, std::size_t width) {
+std::vector<MapFact> map_facts(const MapPicture& picture) {
   const MapHeader& header = picture.header;
-  std::string out = fmt::format(
-      "map {:#x} {} ({})\n", header.address, escape(picture.type_name, 300),
-      header.buckets() != nullptr ? "buckets, the layout up to Go 1.23" : "Swiss tables, the layout since Go 1.24");
-  line(out, "entries", fmt::format("{}, len() says {}", grouped(picture.totals.entries), grouped(header.count)));
+  std::vector<MapFact> facts;
+  fact(facts, "entries", fmt::format("{}, len() says {}", grouped(picture.totals.entries), grouped(header.count)));
   std::string flags;
   for (const std::string& word : header.flag_words) {
     flags += (flags.empty() ? "" : ", ") + word;
   }
-  line(out, "flags", flags.empty() ? "none" : flags);
-  line(out, "writing", header.writing ? "yes: a goroutine is inside a write of this map" : "no");
+  fact(facts, "flags", flags.empty() ? "none" : flags);
+  fact(facts, "writing", header.writing ? "yes: a goroutine is inside a write of this map" : "no");
   if (const BucketHeader* h = header.buckets()) {
-    bucket_lines(out, picture, *h);
-    line(out, "seed", fmt::format("{:#010x}", h->seed));
+    bucket_facts(facts, picture, *h);
+    fact(facts, "seed", fmt::format("{:#010x}", h->seed));
   } else {
-    swiss_lines(out, picture, *header.swiss());
-    line(out, "seed", fmt::format("{:#018x}", header.swiss()->seed));
+    swiss_facts(facts, picture, *header.swiss());
+    fact(facts, "seed", fmt::format("{:#018x}", header.swiss()->seed));
   }
-  line(out, "growth", picture.growth.why);
-  line(out, "hashes", hash_text(picture.hashes));
+  fact(facts, "growth", picture.growth.why);
+  fact(facts, "hashes", hash_text(picture.hashes));
   if (!picture.partial.empty()) {
-    line(out, "partial", "not all of the map was read: " + escape(picture.partial));
+    fact(facts, "partial", "not all of the map was read: " + escape(picture.partial));
   }
   if (picture.changed_while_read) {
-    line(out, "torn", "the map changed while it was read: damage named here may be none");
+    fact(facts, "torn", "the map changed while it was read: damage named here may be none");
   }
-  findings_lines(out, picture);
+  fact(facts, "integrity", integrity_text(picture));
+  return facts;
+}
+
+std::string map_title(const MapPicture& picture) {
+  return fmt::format("map {:#x} {} ({})", picture.header.address, escape(picture.type_name, 300),
+                     picture.header.buckets() != nullptr ? "buckets, the layout up to Go 1.23"
+                                                         : "Swiss tables, the layout since Go 1.24");
+}
+
+std::string map_text(const MapPicture& picture, std::size_t width) {
+  const bool buckets = picture.header.buckets() != nullptr;
+  std::string out = map_title(picture) + "\n";
+  for (const MapFact& one : map_facts(picture)) {
+    out += fmt::format("  {:<10} {}\n", one.name, one.text);
+  }
+  for (const MapFinding& finding : picture.findings) {
+    finding_lines(out, finding);
+  }
   const MapDistribution& d = picture.distribution;
-  histogram(out,
-            header.buckets() != nullptr ? "entries in a bucket: so many buckets" : "entries in a group: so many groups",
-            d.entries, 0, width);
+  histogram(out, buckets ? "entries in a bucket: so many buckets" : "entries in a group: so many groups", d.entries, 0,
+            width);
   histogram(out, "overflow buckets of a bucket: so many buckets", d.overflow, 0, width);
   histogram(out, "blocks opened to find an entry: so many entries", d.probes, 1, width);
   heat_map(out, d, width);

@@ -1,5 +1,4 @@
-// Goroutines as text, in the format of Go's own traceback, so that tools which read that read this; and identical
-// stacks together.
+// Goroutines as text, in the format of Go's own traceback, so that tools which read that read this.
 #pragma once
 
 #include <cstdint>
@@ -24,11 +23,6 @@ using TextSink = std::function<void(std::string_view)>;
 /// not whole says so in a line of its own, in parentheses.
 void write_traceback(const forensics::Goroutines& goroutines, FrameNames& names, const TracebackStyle& style,
                      const TextSink& sink);
-
-/// The same with goroutines of the same frames and state together, most first:
-/// "412 goroutines in chan receive, up to 3 minutes: 7, 8, 9, ...". At most `limit` groups, 0: all.
-void write_groups(const forensics::Goroutines& goroutines, FrameNames& names, const TracebackStyle& style,
-                  std::size_t limit, const TextSink& sink);
 
 /// Which P runs which goroutine on which thread, run queues, sleeping and searching threads, the collector's phase.
 void write_scheduler(const forensics::Goroutines& goroutines, FrameNames& names, const TextSink& sink);

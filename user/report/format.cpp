@@ -8,8 +8,14 @@
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "symbolize/classify.h"
 
 namespace mapwatch::report {
+namespace {
+
+constexpr std::size_t kBuildIdShown = 16;
+
+}  // namespace
 
 std::string_view op_word(mw_op op) {
   switch (op) {
@@ -165,6 +171,47 @@ const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stac
     return &*user;
   }
   return stack.empty() ? nullptr : &stack.front();
+}
+
+std::string_view how_known(const AccessReport& other) {
+  return other.attribution == correlate::Attribution::kLastWriter ? "the last writer recorded before"
+                                                                  : "as mapwatch saw it before";
+}
+
+std::string process_text(const ProcessInfo& process) {
+  std::string text = fmt::format("{} {} {}", process.pid, escape(process.exe), escape(process.go));
+  if (!process.build_id.empty()) {
+    text += fmt::format(" build-id {}", escape(process.build_id.substr(0, kBuildIdShown)));
+  }
+  if (process.ns_pid != 0 && process.ns_pid != process.pid) {
+    text += fmt::format(" ns-pid {}", process.ns_pid);
+  }
+  if (!process.cgroup.empty()) {
+    text += fmt::format(" cgroup {}", escape(process.cgroup));
+  }
+  return text;
+}
+
+std::string warned_text(const CrashReport& crash) {
+  if (!crash.lead_ns || crash.hazard_ids.empty()) {
+    return "no hazard of this process was printed before this crash";
+  }
+  std::string text =
+      fmt::format("{} before this crash, finding {}", human_duration(*crash.lead_ns), crash.hazard_ids.front());
+  if (crash.hazard_ids.size() > 1) {
+    text += fmt::format(" and {} more", crash.hazard_ids.size() - 1);
+  }
+  text += crash.map_lead_ns ? fmt::format("; of this very map {} before", human_duration(*crash.map_lead_ns))
+                            : "; none of this very map";
+  return text;
+}
+
+std::string advice(std::span<const symbolize::Frame> stack) {
+  const symbolize::Frame* frame = frame_of_interest(stack);
+  const std::string_view package =
+      frame != nullptr && frame->user ? symbolize::package_of(frame->func) : std::string_view();
+  return fmt::format("hold one sync.Mutex (or sync.RWMutex) around both accesses; go test -race {}",
+                     package.empty() || package == "main" ? "./..." : escape(package));
 }
 
 }  // namespace mapwatch::report

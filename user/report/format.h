@@ -39,4 +39,17 @@ std::string_view stripped_file(std::string_view file, std::string_view prefix);
 /// The frame to look at: the first of the user's own, else the first; null when there is no frame.
 const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stack);
 
+/// Said below the stack of a last writer, of which nothing more is known.
+constexpr std::string_view kOneFrame = "one frame was recorded; the rest of the stack was not captured";
+/// Said instead of a crash's other side.
+constexpr std::string_view kNoWriter = "mapwatch saw no writer of this map before";
+/// How a crash's other side is known: "as mapwatch saw it before".
+std::string_view how_known(const AccessReport& other);
+/// "4211 /srv/app go1.26.8 build-id 4d4ab313575f2d4f cgroup /app.slice", fit for a terminal.
+std::string process_text(const ProcessInfo& process);
+/// How long before the crash which warnings were printed, or that there were none.
+std::string warned_text(const CrashReport& crash);
+/// What to do about a race whose one side is `stack`.
+std::string advice(std::span<const symbolize::Frame> stack);
+
 }  // namespace mapwatch::report

@@ -5,14 +5,11 @@
 #include "base/escape.h"
 #include "report/format.h"
 #include "report/report.h"
-#include "symbolize/classify.h"
 
 namespace mapwatch::report {
 namespace {
 
 constexpr std::string_view kRule = "==================\n";
-constexpr std::string_view kOneFrame = "  [one frame was recorded; the rest of the stack was not captured]\n";
-constexpr std::size_t kBuildIdShown = 16;
 
 class TextPrinter {
  public:
@@ -29,11 +26,11 @@ class TextPrinter {
       created(access.goid, access.created_by);
     }
     time(hazard.wall_ns);
-    process(hazard.process);
+    line("Process", process_text(hazard.process));
     line("Evidence",
          fmt::format("{}; {} time; events lost {}", evidence(hazard), ordinal(hazard.count), hazard.lost_events));
     line("Finding", fmt::format("{} severity={}", hazard.id, severity_word(hazard.severity)));
-    next(hazard.accesses[0].stack);
+    line("Next", advice(hazard.accesses[0].stack));
     out_ += kRule;
   }
 
@@ -58,9 +55,9 @@ class TextPrinter {
       line("Map", "told by this goroutine's hazard at the same call just before, not by the crashing frame");
     }
     if (crash.op != MW_OP_NONE) {
-      line("Warned", warned(crash));
+      line("Warned", warned_text(crash));
     }
-    process(crash.process);
+    line("Process", process_text(crash.process));
     line("Finding", fmt::format("{} class={}", crash.id, escape(crash.crash_class)));
     if (crash.frozen_ns) {
       line("Frozen", fmt::format("for {}", human_duration(*crash.frozen_ns)));
@@ -69,7 +66,7 @@ class TextPrinter {
       line("Dossier", escape(*crash.dossier));
     }
     if (crash.op != MW_OP_NONE) {
-      next(crash.stack);
+      line("Next", advice(crash.stack));
     }
     out_ += kRule;
   }
@@ -142,7 +139,7 @@ class TextPrinter {
     out_ += ":\n";
     stack(access.stack, access.stack_cut, missing(hazard.partner));
     if (access.attribution == correlate::Attribution::kLastWriter) {
-      out_ += kOneFrame;
+      out_ += fmt::format("  [{}]\n", kOneFrame);
     }
   }
 
@@ -154,12 +151,11 @@ class TextPrinter {
       const AccessReport& other = *crash.other;
       const bool recorded = other.attribution == correlate::Attribution::kLastWriter;
       out_ += fmt::format("Overlapping {} by goroutine {}{}, {}:  <- what Go does not print\n", op_noun(other.op),
-                          other.goid, thread(other.tid),
-                          recorded ? "the last writer recorded before" : "as mapwatch saw it before");
+                          other.goid, thread(other.tid), how_known(other));
       stack(other.stack, other.stack_cut, "[stack not captured]");
-      out_ += recorded ? kOneFrame : "";
+      out_ += recorded ? fmt::format("  [{}]\n", kOneFrame) : "";
     } else {
-      out_ += "Overlapping write by an unknown goroutine:\n  [mapwatch saw no writer of this map before]\n";
+      out_ += fmt::format("Overlapping write by an unknown goroutine:\n  [{}]\n", kNoWriter);
     }
     out_ += '\n';
   }
@@ -217,42 +213,6 @@ class TextPrinter {
     if (style_.timestamps) {
       line("Time", rfc3339(wall_ns));
     }
-  }
-
-  void process(const ProcessInfo& process) {
-    std::string text = fmt::format("{} {} {}", process.pid, escape(process.exe), escape(process.go));
-    if (!process.build_id.empty()) {
-      text += fmt::format(" build-id {}", escape(process.build_id.substr(0, kBuildIdShown)));
-    }
-    if (process.ns_pid != 0 && process.ns_pid != process.pid) {
-      text += fmt::format(" ns-pid {}", process.ns_pid);
-    }
-    if (!process.cgroup.empty()) {
-      text += fmt::format(" cgroup {}", escape(process.cgroup));
-    }
-    line("Process", text);
-  }
-
-  static std::string warned(const CrashReport& crash) {
-    if (!crash.lead_ns || crash.hazard_ids.empty()) {
-      return "no hazard of this process was printed before this crash";
-    }
-    std::string text =
-        fmt::format("{} before this crash, finding {}", human_duration(*crash.lead_ns), crash.hazard_ids.front());
-    if (crash.hazard_ids.size() > 1) {
-      text += fmt::format(" and {} more", crash.hazard_ids.size() - 1);
-    }
-    text += crash.map_lead_ns ? fmt::format("; of this very map {} before", human_duration(*crash.map_lead_ns))
-                              : "; none of this very map";
-    return text;
-  }
-
-  void next(const std::vector<symbolize::Frame>& frames) {
-    const symbolize::Frame* frame = frame_of_interest(frames);
-    const std::string_view package =
-        frame != nullptr && frame->user ? symbolize::package_of(frame->func) : std::string_view();
-    line("Next", fmt::format("hold one sync.Mutex (or sync.RWMutex) around both accesses; go test -race {}",
-                             package.empty() || package == "main" ? "./..." : escape(package)));
   }
 
   const Style& style_;

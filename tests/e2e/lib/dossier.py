@@ -12,7 +12,8 @@ from .goroutines import UNAVAILABLE, parse
 from .harness import case, expect
 from .process import Mapwatch, Process, run_to_end
 
-FILES = {"report.txt", "report.json", "goroutines.txt", "registers.json", "maps.txt", "buildinfo.txt", "SHA256SUMS"}
+FILES = {"report.txt", "report.json", "report.html", "goroutines.txt", "registers.json", "maps.txt", "buildinfo.txt",
+         "env-names.txt", "SHA256SUMS"}
 
 
 def crashed(context, state, *flags, **options):

@@ -81,6 +81,21 @@ TEST_F(CrashFiles, TextOfTheTargetIsHarmless) {
             "go\tgo1.26.8\\x1b]0;x\\x07\npath\tmain\\x0abuild\\x09-evil=1\nbuild\t-ldflags=\\x9b\n");
 }
 
+TEST_F(CrashFiles, TheEnvironmentsNamesAndNoValue) {
+  const std::string text = env_names_text({"PATH=/bin", "DATABASE_URL=postgres://u:secret@db", "secret alone",
+                                           "=secret", "A\x1b[2J=secret", "PATH=again", "EMPTY="});
+  EXPECT_EQ(text, "A\\x1b[2J\nDATABASE_URL\nEMPTY\nPATH\n(2 entries without a name are left out)\n");
+  facts_.environment = text;
+  EXPECT_EQ(text_of(files(), "env-names.txt"), text);
+  EXPECT_EQ(env_names_text({}), "");
+  std::vector<std::string> many;
+  for (int i = 0; i < 5000; ++i) {
+    many.push_back("NAME" + std::to_string(i) + std::string(5000, 'x') + "=1");
+  }
+  EXPECT_LT(env_names_text(many).size(), 300'000u);
+  EXPECT_NE(env_names_text(many).find("the rest is left out"), std::string::npos);
+}
+
 TEST_F(CrashFiles, AGoroutineAsJson) {
   forensics::Goroutines all;
   forensics::Goroutine one;

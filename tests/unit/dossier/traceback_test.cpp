@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "dossier/goroutine_groups.h"
 #include "dossier/traceback.h"
 #include "forensics/fake_process.h"
 
@@ -48,7 +49,8 @@ class GoroutineText : public testing::Test, public test::FakeProcess {
   }
   std::string groups(const Goroutines& all, std::size_t limit = 0, const TracebackStyle& style = {}) {
     std::string text;
-    write_groups(all, names_, style, limit, [&](std::string_view piece) { text += piece; });
+    write_groups(group_goroutines(all, names_, style), names_, style, limit,
+                 [&](std::string_view piece) { text += piece; });
     return text;
   }
 
