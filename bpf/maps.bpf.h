@@ -76,9 +76,9 @@ struct {
 
 /* In rows: the kernel allocates each element of a per-CPU map by itself, and 65536 of them cost 70 ms at every start.
  * The user side has a row's length from the map. */
-#define MW_SITES_PER_ROW 512
+#define MW_SITES_PER_ROW 256
 struct mw_site_row {
-  mw_u64 hits[MW_SITES_PER_ROW];
+  struct mw_site_counts sites[MW_SITES_PER_ROW];
 };
 
 struct {
@@ -86,7 +86,7 @@ struct {
   __uint(max_entries, MW_MAX_SITES / MW_SITES_PER_ROW);
   __type(key, mw_u32);
   __type(value, struct mw_site_row);
-} mw_site_hits SEC(".maps");
+} mw_sites SEC(".maps");
 
 /* In rows, as the sites. */
 #define MW_TARGETS_PER_ROW 128
@@ -154,12 +154,10 @@ static __always_inline struct mw_counters* mw_counters_here(void) {
   return (struct mw_counters*)bpf_map_lookup_elem(&mw_counts, &zero);
 }
 
-static __always_inline void mw_count_site(mw_u32 site) {
+static __always_inline struct mw_site_counts* mw_site_counts_of(mw_u32 site) {
   mw_u32 index = site / MW_SITES_PER_ROW;
-  struct mw_site_row* row = (struct mw_site_row*)bpf_map_lookup_elem(&mw_site_hits, &index);
-  if (row) {
-    row->hits[site % MW_SITES_PER_ROW] += 1;
-  }
+  struct mw_site_row* row = (struct mw_site_row*)bpf_map_lookup_elem(&mw_sites, &index);
+  return row ? &row->sites[site % MW_SITES_PER_ROW] : 0;
 }
 
 static __always_inline struct mw_target_counts* mw_target_counts_of(const struct mw_policy* policy) {

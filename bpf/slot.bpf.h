@@ -86,13 +86,16 @@ MW_ASSERT_SIZE(struct mw_doing, 48);
 #define MW_NOTE_OP(note) (((note) >> 4) & 0xf)
 #define MW_NOTE_HIT 0x100u
 
-/* A process's bucket of held time. */
+/* A process's bucket of held time and of hits. */
 struct mw_bucket {
   mw_u64 tokens_ns;
   mw_u64 refilled_ns;
-  mw_u64 spent_ns; /* over all pairs */
-  mw_u64 pairs;    /* pairs that were ever served */
+  mw_u64 spent_ns;  /* over all pairs */
+  mw_u64 pairs;     /* pairs that were ever served */
+  mw_s64 hits_left; /* of mw_policy::hit_limit, in epoch `epoch`; below 0 when several CPUs drew at once */
+  mw_u32 epoch;
+  mw_u32 over_epoch; /* the last one whose end user space was told of */
 };
-MW_ASSERT_SIZE(struct mw_bucket, 32);
+MW_ASSERT_SIZE(struct mw_bucket, 48);
 
 #endif

@@ -11,12 +11,14 @@ typedef std::uint8_t mw_u8;
 typedef std::uint16_t mw_u16;
 typedef std::uint32_t mw_u32;
 typedef std::uint64_t mw_u64;
+typedef std::int64_t mw_s64;
 #define MW_ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), #type)
 #else
 typedef unsigned char mw_u8;
 typedef unsigned short mw_u16;
 typedef unsigned int mw_u32;
 typedef unsigned long long mw_u64;
+typedef long long mw_s64;
 #define MW_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
 #endif
 
@@ -91,6 +93,7 @@ enum mw_policy_flags {
   MW_POLICY_HOLD_ALL = 2,   /* tests: every candidate dwells, no allowance */
   MW_POLICY_FREEZE = 4,     /* stop the process at a concurrent map crash; only while a guardian watches it */
   MW_POLICY_FREEZE_ALL = 8, /* and at every other fatal error */
+  MW_POLICY_PARTIAL = 16,   /* some sites are not armed at times: what was recorded may not be the last that happened */
 };
 
 /* What a process may be charged, by tgid (in the initial PID namespace). */
@@ -105,23 +108,34 @@ struct mw_policy {
   mw_u32 tgid;         /* whose it is; filled by Kernel::set_policy */
   mw_u64 burst_ns;     /* the bucket's size */
   mw_u32 slot;         /* of its counters, below MW_MAX_TARGETS; filled by Kernel::set_policy */
-  mw_u32 pad0;
+  mw_u32 epoch;        /* of hit_limit: a new one starts the count again */
+  mw_u64 hit_limit;    /* hits that are looked at in this epoch; 0: all */
 };
-MW_ASSERT_SIZE(struct mw_policy, 48);
+MW_ASSERT_SIZE(struct mw_policy, 56);
+
+/* What was counted at one site. Per CPU; the user side sums them. */
+struct mw_site_counts {
+  mw_u64 hits;
+  mw_u64 candidates; /* of these, on a map that two goroutines use, one of them writing */
+};
+MW_ASSERT_SIZE(struct mw_site_counts, 16);
 
 /* What one process was charged so far. Per CPU, by the slot of its policy; the user side sums them. */
 struct mw_target_counts {
   mw_u64 hits;     /* probes it came to, counted operations or not: each is a trap that it paid for */
   mw_u64 held_ns;  /* time its goroutines were held, measured: dwells and waits for a mark or a partner */
   mw_u64 overlaps; /* halves decided, before they are sent */
+  mw_u32 epoch;    /* of `credit`; these two are no sums */
+  mw_u32 credit;   /* hits that this CPU may still look at before it asks the process's bucket */
 };
-MW_ASSERT_SIZE(struct mw_target_counts, 24);
+MW_ASSERT_SIZE(struct mw_target_counts, 32);
 
 enum mw_event_kind {
   MW_EVENT_ACCESS = 1, /* half of an overlap: struct mw_access_event */
   MW_EVENT_FATAL = 2,  /* runtime.fatal/throw entered: struct mw_fatal_event */
   MW_EVENT_EXEC = 3,   /* a watched process ran exec: struct mw_event_head */
   MW_EVENT_EXIT = 4,   /* a watched process' last thread exited: struct mw_event_head */
+  MW_EVENT_OVER = 5,   /* a watched process used up its hits: struct mw_over_event */
 };
 
 struct mw_event_head {
@@ -134,6 +148,14 @@ struct mw_event_head {
   mw_u32 layout;
 };
 MW_ASSERT_SIZE(struct mw_event_head, 32);
+
+/* Sent once an epoch: hits beyond the limit return at once until the next one. */
+struct mw_over_event {
+  struct mw_event_head head;
+  mw_u32 epoch; /* mw_policy::epoch */
+  mw_u32 pad0;
+};
+MW_ASSERT_SIZE(struct mw_over_event, 40);
 
 enum mw_role {
   MW_ROLE_WATCHER = 1, /* stood in the map when the other arrived */

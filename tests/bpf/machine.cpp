@@ -208,7 +208,7 @@ mw_heat* mw_heat_at(mw_u32 index) { return index < machine->heats.size() ? &mach
 mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &machine->pairs[index] : nullptr; }
 mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &machine->doings[index] : nullptr; }
 mw_counters* mw_counters_here() { return &machine->counters; }
-void mw_count_site(mw_u32) {}
+mw_site_counts* mw_site_counts_of(mw_u32 site) { return &machine->sites[site]; }
 mw_target_counts* mw_target_counts_of(const mw_policy* policy) { return &machine->targets[policy->slot]; }
 
 int mw_freeze_gate_open() { return machine->gate_open; }
@@ -227,6 +227,10 @@ void* mw_event_reserve(mw_u64 size) {
 void mw_event_submit(void* event) {
   if (static_cast<mw_event_head*>(event)->kind == MW_EVENT_FATAL) {
     machine->fatals.push_back(*static_cast<mw_fatal_event*>(event));
+    return;
+  }
+  if (static_cast<mw_event_head*>(event)->kind == MW_EVENT_OVER) {
+    machine->overs.push_back(*static_cast<mw_over_event*>(event));
     return;
   }
   machine->events.push_back(*static_cast<mw_access_event*>(event));

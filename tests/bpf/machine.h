@@ -55,11 +55,13 @@ class Machine {
   void hold_all(mw_u32 tgid = 100);
   void allow(mw_u32 tgid, mw_policy policy) {
     policies[tgid] = policy;
+    policies[tgid].tgid = tgid;
     buckets[tgid] = {};
   }
 
   std::vector<mw_access_event> events;
   std::vector<mw_fatal_event> fatals;
+  std::vector<mw_over_event> overs;
   std::map<mw_u32, mw_u64> frozen;
   std::vector<mw_freeze_note> notes;
   bool notes_full = false;
@@ -75,6 +77,7 @@ class Machine {
   std::vector<mw_doing> doings;
   mw_counters counters = {};
   std::map<mw_u32, mw_target_counts> targets;  ///< by slot
+  std::map<mw_u32, mw_site_counts> sites;
   mw_u64 now = 1'000'000'000;
   bool ring_full = false;
   std::map<mw_u64, mw_u64> words;  ///< other readable memory

@@ -21,7 +21,7 @@ mw_heat* mw_heat_at(mw_u32 index);
 mw_pair* mw_pair_at(mw_u32 index);
 mw_doing* mw_doing_at(mw_u32 index);
 mw_counters* mw_counters_here();
-void mw_count_site(mw_u32 site);
+mw_site_counts* mw_site_counts_of(mw_u32 site);
 mw_target_counts* mw_target_counts_of(const mw_policy* policy);
 int mw_freeze_gate_open();
 int mw_freeze_claim(mw_u32 tgid, mw_u64 now);

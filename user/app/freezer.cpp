@@ -35,7 +35,7 @@ void thaw_leftovers(const cli::Options& options, const proc::ProcFs& procfs) {
 std::vector<std::uint64_t> fatal_sites(const attach::Plan& plan, std::uint64_t bias) {
   std::vector<std::uint64_t> sites;
   for (const attach::ProbeSpec& probe : plan.probes) {
-    if (probe.op == MW_OP_FATAL || probe.op == MW_OP_THROW) {
+    if (attach::is_fatal(probe)) {
       sites.push_back(probe.address + bias);
     }
   }

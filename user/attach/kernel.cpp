@@ -147,11 +147,14 @@ Result<ProbeSet> Kernel::attach(const Plan& plan, const AttachRequest& request) 
   };
   Group groups[] = {{multi ? skeleton->progs.mw_map_multi : skeleton->progs.mw_map_perf, {}, {}},
                     {multi ? skeleton->progs.mw_fatal_multi : skeleton->progs.mw_fatal_perf, {}, {}}};
-  for (std::size_t i = 0; i < plan.probes.size(); ++i) {
+  const auto add = [&](std::size_t i) {
     const ProbeSpec& probe = plan.probes[i];
-    Group& group = groups[probe.op == MW_OP_FATAL || probe.op == MW_OP_THROW ? 1 : 0];
+    Group& group = groups[is_fatal(probe) ? 1 : 0];
     group.offsets.push_back(probe.file_offset);
     group.cookies.push_back(MW_COOKIE(probe.op, probe.site_class, probe.arg, request.layout, request.first_site + i));
+  };
+  for (std::size_t i = 0; i < (request.which ? request.which->size() : plan.probes.size()); ++i) {
+    add(request.which ? (*request.which)[i] : i);
   }
   ProbeSet set;
   const auto keep = [&set](bpf_link* link) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -49,6 +50,7 @@ struct AttachRequest {
   int pid = -1;                  ///< only this process is patched; -1: every process that runs the file
   std::uint32_t layout = 0;      ///< index given to set_layout
   std::uint32_t first_site = 0;  ///< site number of plan.probes[0]; the others follow
+  std::optional<std::vector<std::uint32_t>> which;  ///< only these of plan.probes
 };
 
 class Kernel {
@@ -81,6 +83,9 @@ class Kernel {
   /// Allows (MW_POLICY_FREEZE, MW_POLICY_FREEZE_ALL) or forbids (0) the kernel side to stop a watched process at its
   /// crash. kGone when the process is not watched any more.
   Result<void> set_freeze(std::uint32_t tgid, std::uint32_t flags);
+  /// From now on `tgid` may be charged `hits` (0: no limit), and held for `share_ppm` of wall time. A new `epoch`
+  /// starts the count again. kGone when the process is not watched any more.
+  Result<void> set_limits(std::uint32_t tgid, std::uint32_t epoch, std::uint64_t hits, std::uint32_t share_ppm);
   /// Ring of mw_freeze_note: the guardian's.
   int freeze_notes_fd() const;
   /// Array of one word, which the guardian sets to 1 and back: without it nothing is frozen.
@@ -90,8 +95,8 @@ class Kernel {
   LinkKind link_kind() const;
   /// Summed over CPUs.
   Result<mw_counters> counters() const;
-  /// Hits of sites [first, first + count), summed over CPUs.
-  Result<std::vector<std::uint64_t>> site_hits(std::uint32_t first, std::size_t count) const;
+  /// Of sites [first, first + count), summed over CPUs.
+  Result<std::vector<mw_site_counts>> site_counts(std::uint32_t first, std::size_t count) const;
 
  private:
   struct Impl;

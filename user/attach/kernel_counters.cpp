@@ -40,19 +40,20 @@ Result<mw_counters> Kernel::counters() const {
   return total;
 }
 
-Result<std::vector<std::uint64_t>> Kernel::site_hits(std::uint32_t first, std::size_t count) const {
-  const bpf_map* map = impl_->skeleton->maps.mw_site_hits;
-  const std::size_t length = bpf_map__value_size(map) / sizeof(std::uint64_t);
-  std::vector<std::uint64_t> hits;
-  hits.reserve(count);
-  while (hits.size() < count) {
-    const std::size_t site = first + hits.size();
+Result<std::vector<mw_site_counts>> Kernel::site_counts(std::uint32_t first, std::size_t count) const {
+  const bpf_map* map = impl_->skeleton->maps.mw_sites;
+  constexpr std::size_t kWords = sizeof(mw_site_counts) / sizeof(std::uint64_t);
+  const std::size_t length = bpf_map__value_size(map) / sizeof(mw_site_counts);
+  std::vector<mw_site_counts> counts;
+  counts.reserve(count);
+  while (counts.size() < count) {
+    const std::size_t site = first + counts.size();
     const auto row = TRY(sum_of_cpus(map, static_cast<std::uint32_t>(site / length)));
-    for (std::size_t at = site % length; at < length && hits.size() < count; ++at) {
-      hits.push_back(row[at]);
+    for (std::size_t at = site % length; at < length && counts.size() < count; ++at) {
+      counts.push_back({row[at * kWords], row[at * kWords + 1]});
     }
   }
-  return hits;
+  return counts;
 }
 
 std::uint32_t Kernel::Impl::slots_in_row() const {

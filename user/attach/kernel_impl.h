@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <unordered_map>
 
@@ -23,6 +24,7 @@ struct Kernel::Impl {
     mw_target_counts before = {};
   };
 
+  Result<void> change_policy(std::uint32_t tgid, const std::function<void(mw_policy&)>& change);
   std::uint32_t slots_in_row() const;
   /// All counts of a row of slots, summed over CPUs.
   Result<std::vector<mw_target_counts>> slot_row(std::uint32_t row) const;

@@ -11,7 +11,7 @@ namespace mapwatch::attach {
 namespace {
 
 mw_target_counts operator-(const mw_target_counts& now, const mw_target_counts& before) {
-  return {now.hits - before.hits, now.held_ns - before.held_ns, now.overlaps - before.overlaps};
+  return {now.hits - before.hits, now.held_ns - before.held_ns, now.overlaps - before.overlaps, 0, 0};
 }
 
 }  // namespace
@@ -27,16 +27,13 @@ Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
     }
     found = charged.emplace(tgid, Impl::Charged{*slot, TRY(impl_->slot_counts(*slot))}).first;
   }
-  struct Bucket {
-    std::uint64_t words[4];
-  };
-  const Bucket bucket = {};
+  const std::vector<std::byte> bucket(bpf_map__value_size(impl_->skeleton->maps.mw_buckets));
   mw_policy own = policy;
   own.tgid = tgid;
   own.slot = found->second.slot;
   const std::uint32_t near = tgid % MW_MAX_TARGETS;
   const auto& maps = impl_->skeleton->maps;
-  if (bpf_map__update_elem(maps.mw_buckets, &tgid, sizeof(tgid), &bucket, sizeof(bucket), BPF_ANY) != 0 ||
+  if (bpf_map__update_elem(maps.mw_buckets, &tgid, sizeof(tgid), bucket.data(), bucket.size(), BPF_ANY) != 0 ||
       bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &own, sizeof(own), BPF_ANY) != 0 ||
       bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &own, sizeof(own), BPF_ANY) != 0) {
     const int error = errno;
@@ -90,14 +87,13 @@ Result<std::unordered_map<std::uint32_t, mw_target_counts>> Kernel::target_count
   return out;
 }
 
-Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
-  const auto& maps = impl_->skeleton->maps;
-  constexpr std::uint32_t kBoth = MW_POLICY_FREEZE | MW_POLICY_FREEZE_ALL;
+Result<void> Kernel::Impl::change_policy(std::uint32_t tgid, const std::function<void(mw_policy&)>& change) {
+  const auto& maps = skeleton->maps;
   mw_policy policy = {};
   if (bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), 0) != 0) {
     return fail(ErrorKind::kGone, fmt::format("process {} is not watched any more", tgid));
   }
-  policy.flags = (policy.flags & ~kBoth) | (flags & kBoth);
+  change(policy);
   // BPF_EXIST: an exec in between has dropped the policy, and it must stay dropped.
   if (bpf_map__update_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_EXIST) != 0) {
     return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
@@ -110,6 +106,20 @@ Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
     return fail_errno(fmt::format("cannot change the policy of process {}", tgid));
   }
   return {};
+}
+
+Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
+  constexpr std::uint32_t kBoth = MW_POLICY_FREEZE | MW_POLICY_FREEZE_ALL;
+  return impl_->change_policy(tgid,
+                              [flags](mw_policy& policy) { policy.flags = (policy.flags & ~kBoth) | (flags & kBoth); });
+}
+
+Result<void> Kernel::set_limits(std::uint32_t tgid, std::uint32_t epoch, std::uint64_t hits, std::uint32_t share_ppm) {
+  return impl_->change_policy(tgid, [=](mw_policy& policy) {
+    policy.epoch = epoch;
+    policy.hit_limit = hits;
+    policy.share_ppm = share_ppm;
+  });
 }
 
 }  // namespace mapwatch::attach

@@ -24,6 +24,9 @@ struct ProbeSpec {
   bool emulated = false;            ///< the kernel emulates it (no single step)
 };
 
+/// It sits on the way to Go's fatal error: hit once in the life of a process, and always armed.
+inline bool is_fatal(const ProbeSpec& probe) { return probe.op == MW_OP_FATAL || probe.op == MW_OP_THROW; }
+
 /// A map or fatal function that is in the binary and gets no probe of its own.
 struct Omission {
   std::string function;

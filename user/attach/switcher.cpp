@@ -164,8 +164,7 @@ void Switcher::run() {
       const Name name = to_detach_.front();
       to_detach_.pop_front();
       // One that waits to be attached is not attached any more.
-      const auto waiting =
-          std::erase_if(to_attach_, [&name](const Wanted& wanted) { return wanted.name == name; });
+      const auto waiting = std::erase_if(to_attach_, [&name](const Wanted& wanted) { return wanted.name == name; });
       if (waiting > 0) {
         const std::uint64_t now = clock_.monotonic_ns();
         note({name, false, {}, now, now});

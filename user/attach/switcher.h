@@ -1,5 +1,5 @@
-// Makes and ends links off the event thread: an attach takes some milliseconds, a detach tens of them, and meanwhile the
-// ring must be read and a crashing process be let go.
+// Makes and ends links off the event thread: an attach takes some milliseconds, a detach tens of them, and meanwhile
+// the ring must be read and a crashing process be let go.
 #pragma once
 
 #include <condition_variable>

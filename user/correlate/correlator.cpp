@@ -97,6 +97,8 @@ class Correlator::Impl {
     return settle_lone(pairing_.take_process(event.head.tgid));
   }
 
+  std::vector<Finding> operator()(const ingest::OverEvent&) { return {}; }  // the governor's
+
   std::vector<Finding> settle(std::uint64_t now_ns) {
     return settle_lone(pairing_.expire(now_ns - std::min(now_ns, options_.pair_timeout_ns)));
   }

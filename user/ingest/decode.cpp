@@ -167,6 +167,13 @@ Result<Event> decode(Bytes record) {
         return ExecEvent{to_head(*head)};
       }
       return ExitEvent{to_head(*head)};
+    case MW_EVENT_OVER: {
+      const auto over = record.read<mw_over_event>(0);
+      if (record.size() != sizeof(mw_over_event) || !over) {
+        return malformed("over", "size", record.size());
+      }
+      return OverEvent{to_head(*head), over->epoch};
+    }
     default:
       return malformed("unknown", "kind", head->kind);
   }

@@ -81,7 +81,13 @@ struct ExitEvent {
   EventHead head;
 };
 
-using Event = std::variant<AccessEvent, FatalEvent, ExecEvent, ExitEvent>;
+/// A process used up its hits (mw_over_event).
+struct OverEvent {
+  EventHead head;
+  std::uint32_t epoch = 0;
+};
+
+using Event = std::variant<AccessEvent, FatalEvent, ExecEvent, ExitEvent, OverEvent>;
 
 /// One ring-buffer or file record to an event. kMalformed names the field that is wrong.
 Result<Event> decode(Bytes record);

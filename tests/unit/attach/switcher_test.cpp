@@ -111,7 +111,8 @@ TEST_F(SwitcherTest, DetachGoesBeforeAttachesThatWait) {
 }
 
 TEST_F(SwitcherTest, ARefusalIsToldAndTheOthersGoOn) {
-  switcher_->attach({1, 1}, []() -> Result<Switcher::Link> { return fail(ErrorKind::kGone, "no such process"); }, kForEver);
+  switcher_->attach(
+      {1, 1}, []() -> Result<Switcher::Link> { return fail(ErrorKind::kGone, "no such process"); }, kForEver);
   switcher_->attach({1, 2}, make("b"), kForEver);
   const auto done = next(2);
   EXPECT_FALSE(done[0].attached);
@@ -124,7 +125,8 @@ TEST_F(SwitcherTest, AttachesOnTheCallersThread) {
   const auto done = switcher_->attach_now({1, 1}, make("now"), kForEver);
   ASSERT_TRUE(done);
   EXPECT_EQ(log(), "+now ");
-  EXPECT_FALSE(switcher_->attach_now({1, 2}, [] { return fail(ErrorKind::kGone, "gone"); }, kForEver));
+  EXPECT_FALSE(switcher_->attach_now(
+      {1, 2}, [] { return fail(ErrorKind::kGone, "gone"); }, kForEver));
 }
 
 TEST_F(SwitcherTest, AGroupEndsWholeAndAlone) {

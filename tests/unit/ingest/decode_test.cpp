@@ -127,6 +127,18 @@ TEST(Decode, Fatal) {
   EXPECT_EQ(std::get<FatalEvent>(*decode_raw(unreadable)).text, "");
 }
 
+TEST(Decode, AProcessThatUsedUpItsHits) {
+  const mw_over_event raw{{MW_EVENT_OVER, sizeof(raw), 1, 42, 43, 0, 0}, 7, 0};
+  const auto event = decode(Bytes(&raw, sizeof(raw)));
+  ASSERT_TRUE(event) << event.error().message;
+  const auto* over = std::get_if<OverEvent>(&*event);
+  ASSERT_NE(over, nullptr);
+  EXPECT_EQ(over->epoch, 7u);
+  EXPECT_EQ(over->head.tgid, 42u);
+  const mw_event_head bare{MW_EVENT_OVER, sizeof(bare), 1, 42, 43, 0, 0};
+  EXPECT_FALSE(decode(Bytes(&bare, sizeof(bare))));
+}
+
 TEST(Decode, ExecAndExit) {
   mw_event_head head{MW_EVENT_EXEC, sizeof(head), 1, 42, 42, 0, 0};
   EXPECT_TRUE(std::holds_alternative<ExecEvent>(*decode_raw(head)));
