@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/dossier_export.h"
 #include "app/state_dir.h"
 #include "base/escape.h"
 #include "base/log.h"
@@ -71,6 +72,10 @@ Result<int> act(const cli::Options& options) {
   }
   if (options.dossier_action == "rm") {
     TRY(store.remove(id));
+    return 0;
+  }
+  if (options.dossier_action == "export") {
+    TRY(export_dossier(store, options));
     return 0;
   }
   std::string text;

@@ -1,4 +1,4 @@
-// mapwatch dossier: lists, shows, checks and removes what was kept of crashes.
+// mapwatch dossier: lists, shows, checks, packs and removes what was kept of crashes.
 #pragma once
 
 #include "cli/options.h"

@@ -40,8 +40,8 @@ constexpr CommandSpec kCommands[] = {
     {Command::kThaw, "thaw", "[-p PID | --all] [flags]", "let go of processes that a killed mapwatch left frozen"},
     {Command::kDump, "dump", "-p PID | --core FILE --exe BINARY [flags]",
      "show all goroutines of a live Go process, or of a core file"},
-    {Command::kDossier, "dossier", "ls | show ID | verify ID | rm ID [flags]",
-     "list, show, check and remove what was kept of crashes"},
+    {Command::kDossier, "dossier", "ls | show ID | verify ID | export ID [--redact] | rm ID [flags]",
+     "list, show, check, pack and remove what was kept of crashes"},
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
 };
 
@@ -210,6 +210,8 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_bool(o.dry_run, t); }},
     {"core", 0, kValue, kDump, kDump, "FILE", "read this core file instead of a process", "", false,
      [](O o, T t) { return set_text(o.core, t); }},
+    {"redact", 0, kSwitch, kDossier, kDossier, "", "export: without paths, variables, registers and labels, for others' eyes", "false", false,
+     [](O o, T t) { return set_bool(o.redact, t); }},
     // What to print.
     {"output", 'o', kValue, kEvery | kDump | kDossier, kEvery | kDump | kDossier, "text|compact|json", "form of the output", "text", false,
      [](O o, T t) { return choose(o.output, t, kOutputs); }},

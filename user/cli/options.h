@@ -73,8 +73,9 @@ struct Options {
   std::string config;
   // dump; its BINARY is in exe_globs
   std::string core;
+  bool redact = false;  ///< dossier export, too
   // dossier
-  std::string dossier_action;  ///< ls, show, verify, rm
+  std::string dossier_action;  ///< ls, show, verify, export, rm
   std::string dossier_id;
   // replay
   std::string replay_file;

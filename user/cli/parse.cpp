@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <map>
 
+#include "cli/combinations.h"
 #include "cli/config_file.h"
 #include "cli/flags.h"
 #include "cli/help.h"
 #include "cli/options.h"
+#include "cli/usage.h"
 #include "cli/values.h"
 
 namespace mapwatch::cli {
@@ -15,14 +17,6 @@ namespace mapwatch::cli {
 namespace {
 
 constexpr std::string_view kEnvPrefix = "MAPWATCH_";
-
-tl::unexpected<Error> usage(std::string message, std::string hint = {}) {
-  return fail(ErrorKind::kUsage, std::move(message), std::move(hint));
-}
-
-std::string see_help(std::string_view command) {
-  return command.empty() ? "see mapwatch --help" : fmt::format("see mapwatch {} --help", command);
-}
 
 /// The command line in words, nothing judged yet.
 struct Words {
@@ -165,49 +159,6 @@ Result<void> apply(const FlagSpec& flag, const Layer& layer, Options& options) {
   return {};
 }
 
-/// Things that the winning layers must agree on.
-Result<void> check(const Options& options) {
-  switch (options.command) {
-    case Command::kWatch:
-      if (options.pids.empty() && options.names.empty() && options.exe_globs.empty() && options.cgroup.empty() &&
-          !options.all) {
-        return usage("watch: nothing to watch",
-                     "say which processes: -p PID, -n NAME, -x EXE_GLOB or --cgroup PATH; "
-                     "mapwatch ls lists Go processes");
-      }
-      break;
-    case Command::kRun:
-      if (options.child.empty()) {
-        return usage("run: no command to run", "mapwatch run [flags] -- CMD ARGS...");
-      }
-      break;
-    case Command::kThaw:
-      if (options.pids.size() > 1 || (!options.pids.empty() && options.all)) {
-        return usage("thaw: give one process with -p, or --all", see_help("thaw"));
-      }
-      break;
-    case Command::kDump:
-      if (options.pids.size() + (options.core.empty() ? 0 : 1) != 1) {
-        return usage("dump: give one process with -p, or one core with --core and --exe", see_help("dump"));
-      }
-      if (!options.core.empty() && options.exe_globs.size() != 1) {
-        return usage("dump: --core needs its program", "dump --core FILE --exe BINARY");
-      }
-      if (options.core.empty() && !options.exe_globs.empty()) {
-        return usage("dump: --exe belongs to --core", see_help("dump"));
-      }
-      break;
-    case Command::kDoctor:
-      if (options.pids.size() > 1) {
-        return usage("doctor: -p takes one process", see_help("doctor"));
-      }
-      break;
-    default:
-      break;
-  }
-  return {};
-}
-
 Result<Command> find_the_command(Words& words) {
   const auto first = std::find_if(words.positionals.begin(), words.positionals.end(),
                                   [](const std::string& word) { return !word.starts_with("-"); });
@@ -239,6 +190,11 @@ Result<Command> find_the_command(Words& words) {
   return spec->command;
 }
 
+bool given(const Words& words, std::string_view flag) {
+  const auto found = words.flags.find(flag);
+  return found != words.flags.end() && !found->second.empty();
+}
+
 /// What is left on the command line once flags and command are taken.
 Result<void> take_positionals(const Words& words, Options& options) {
   const std::string_view command = options.command == Command::kNone ? "" : command_name(options.command);
@@ -265,9 +221,13 @@ Result<void> take_positionals(const Words& words, Options& options) {
   }
   if (options.command == Command::kDossier) {
     const std::string action = rest.empty() ? "" : rest.front();
-    const bool needs_id = action == "show" || action == "verify" || action == "rm";
+    const bool needs_id = action == "show" || action == "verify" || action == "export" || action == "rm";
     if ((action != "ls" && !needs_id) || rest.size() != (needs_id ? 2u : 1u)) {
-      return usage("dossier: say what to do", "mapwatch dossier ls | show ID | verify ID | rm ID");
+      return usage("dossier: say what to do",
+                   "mapwatch dossier ls | show ID | verify ID | export ID [--redact] | rm ID");
+    }
+    if (action != "export" && given(words, "redact")) {
+      return usage(fmt::format("dossier {} does not take --redact", action), see_help("dossier"));
     }
     options.dossier_action = action;
     options.dossier_id = needs_id ? rest.back() : "";
@@ -280,11 +240,6 @@ Result<void> take_positionals(const Words& words, Options& options) {
                      : see_help(command));
   }
   return {};
-}
-
-bool given(const Words& words, std::string_view flag) {
-  const auto found = words.flags.find(flag);
-  return found != words.flags.end() && !found->second.empty();
 }
 
 Result<void> check_flags_fit(const Words& words, Command command) {
@@ -388,7 +343,7 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
     parsed.text = config_text(settings);
     return parsed;
   }
-  TRY(check(options));
+  TRY(check_combination(options));
   return parsed;
 }
 

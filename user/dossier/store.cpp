@@ -116,10 +116,14 @@ class Lock {
 
 }  // namespace
 
+std::string sum_line(const std::string& name, std::string_view text) {
+  return fmt::format("{}  {}\n", sha256_hex(text), name);
+}
+
 std::string sums_text(const std::vector<DossierFile>& files) {
   std::string text;
   for (const DossierFile& file : files) {
-    text += fmt::format("{}  {}\n", sha256_hex(file.text), file.name);
+    text += sum_line(file.name, file.text);
   }
   return text;
 }
@@ -235,13 +239,23 @@ Result<std::vector<DossierEntry>> Store::list() const {
   return entries;
 }
 
-Result<void> Store::check(const std::string& id) const {
+Result<struct stat> Store::check(const std::string& id) const {
   struct stat stat = {};
   if (!valid_id(id) || ::fstatat(dir_.get(), id.c_str(), &stat, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(stat.st_mode)) {
     return fail(ErrorKind::kUsage, fmt::format("there is no dossier {} in {}", escape(id), escape(path_)),
                 "see mapwatch dossier ls");
   }
-  return {};
+  return stat;
+}
+
+Result<std::vector<std::string>> Store::files(const std::string& id) const {
+  TRY(check(id));
+  return names_in(path_of(id));
+}
+
+Result<std::int64_t> Store::time_of(const std::string& id) const {
+  const struct stat stat = TRY(check(id));
+  return stat.st_mtim.tv_sec;
 }
 
 Result<std::string> Store::read(const std::string& id, const std::string& file) const {

@@ -2,6 +2,8 @@
 // what was in the memory of a process.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -39,6 +41,10 @@ class Store {
   Result<std::string> add(const std::string& id, const std::vector<DossierFile>& files);
   /// Oldest first.
   Result<std::vector<DossierEntry>> list() const;
+  /// Its files' names, sorted. kUsage when there is no dossier `id`.
+  Result<std::vector<std::string>> files(const std::string& id) const;
+  /// When it was written, in seconds since 1970. kUsage when there is no dossier `id`.
+  Result<std::int64_t> time_of(const std::string& id) const;
   /// One file of a dossier. kUsage when there is no dossier `id`.
   Result<std::string> read(const std::string& id, const std::string& file) const;
   /// What differs from SHA256SUMS, a line each; empty: nothing. kUsage when there is no dossier `id`.
@@ -52,7 +58,8 @@ class Store {
   Store(std::string path, UniqueFd dir, StoreLimits limits)
       : path_(std::move(path)), dir_(std::move(dir)), limits_(limits) {}
   Result<void> write(const std::string& temporary, const std::vector<DossierFile>& files);
-  Result<void> check(const std::string& id) const;
+  /// What stat(2) says of a dossier that is there.
+  Result<struct stat> check(const std::string& id) const;
   Result<void> prune(const std::string& newest);
   void remove_unfinished();
 
@@ -61,7 +68,9 @@ class Store {
   StoreLimits limits_;
 };
 
-/// The sums as `sha256sum -c` reads them.
+/// One line of SHA256SUMS, as `sha256sum -c` reads it.
+std::string sum_line(const std::string& name, std::string_view text);
+/// A whole SHA256SUMS.
 std::string sums_text(const std::vector<DossierFile>& files);
 
 }  // namespace mapwatch::dossier

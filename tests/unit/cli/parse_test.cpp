@@ -410,6 +410,8 @@ TEST(Dossier, TakesAnActionAndAnId) {
   const Options show = options_of({"dossier", "show", "a-1", "--state-dir", "/s"});
   EXPECT_EQ(show.dossier_action, "show");
   EXPECT_EQ(show.dossier_id, "a-1");
+  EXPECT_FALSE(options_of({"dossier", "export", "a-1"}).redact);
+  EXPECT_TRUE(options_of({"dossier", "export", "a-1", "--redact"}).redact);
   EXPECT_EQ(show.state_dir, "/s");
   EXPECT_EQ(options_of({"watch", "-a"}).state_dir, "");
   const std::vector<Words> wrong = {{"dossier"},
@@ -417,6 +419,11 @@ TEST(Dossier, TakesAnActionAndAnId) {
                                     {"dossier", "ls", "a"},
                                     {"dossier", "rm", "a", "b"},
                                     {"dossier", "eat", "a"},
+                                    {"dossier", "export"},
+                                    {"dossier", "export", "a", "b"},
+                                    {"dossier", "show", "a", "--redact"},
+                                    {"dossier", "export", "a", "--redact=maybe"},
+                                    {"watch", "-a", "--redact"},
                                     {"dossier", "ls", "-p", "7"}};
   for (const Words& args : wrong) {
     EXPECT_EQ(error_of(args).kind, ErrorKind::kUsage) << args.size() << " words, last " << args.back();

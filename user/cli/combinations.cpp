@@ -1,0 +1,49 @@
+#include "cli/combinations.h"
+
+#include "cli/usage.h"
+
+namespace mapwatch::cli {
+
+Result<void> check_combination(const Options& options) {
+  switch (options.command) {
+    case Command::kWatch:
+      if (options.pids.empty() && options.names.empty() && options.exe_globs.empty() && options.cgroup.empty() &&
+          !options.all) {
+        return usage("watch: nothing to watch",
+                     "say which processes: -p PID, -n NAME, -x EXE_GLOB or --cgroup PATH; "
+                     "mapwatch ls lists Go processes");
+      }
+      break;
+    case Command::kRun:
+      if (options.child.empty()) {
+        return usage("run: no command to run", "mapwatch run [flags] -- CMD ARGS...");
+      }
+      break;
+    case Command::kThaw:
+      if (options.pids.size() > 1 || (!options.pids.empty() && options.all)) {
+        return usage("thaw: give one process with -p, or --all", see_help("thaw"));
+      }
+      break;
+    case Command::kDump:
+      if (options.pids.size() + (options.core.empty() ? 0 : 1) != 1) {
+        return usage("dump: give one process with -p, or one core with --core and --exe", see_help("dump"));
+      }
+      if (!options.core.empty() && options.exe_globs.size() != 1) {
+        return usage("dump: --core needs its program", "dump --core FILE --exe BINARY");
+      }
+      if (options.core.empty() && !options.exe_globs.empty()) {
+        return usage("dump: --exe belongs to --core", see_help("dump"));
+      }
+      break;
+    case Command::kDoctor:
+      if (options.pids.size() > 1) {
+        return usage("doctor: -p takes one process", see_help("doctor"));
+      }
+      break;
+    default:
+      break;
+  }
+  return {};
+}
+
+}  // namespace mapwatch::cli
