@@ -10,7 +10,7 @@ from .fixtures import NEWEST, build
 from .freeze import Watched
 from .goroutines import UNAVAILABLE, parse
 from .harness import case, expect
-from .process import Mapwatch, Process, run_to_end
+from .process import Mapwatch, Process, Target, run_to_end
 
 FILES = {"report.txt", "report.json", "report.html", "goroutines.txt", "registers.json", "maps.txt", "buildinfo.txt",
          "env-names.txt", "SHA256SUMS"}
@@ -118,18 +118,53 @@ def none(context):
     expect(crash["dossier"] is None and not state.exists(), f"--on-crash none wrote {crash['dossier']}")
 
 
-@case("dossier/disk-full", builds=[(NEWEST, "plain")])
-def disk_full(context):
-    """The report goes out all the same, and says that there is no dossier."""
+def small_disk(context):
     state = context.scratch / "state"
     state.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "none", state], check=True)
     context.stack.callback(subprocess.run, ["umount", "-l", state], check=True)
+    return state
+
+
+@case("dossier/disk-full", builds=[(NEWEST, "plain")])
+def disk_full(context):
+    """The report goes out all the same, and it is said that there is no dossier."""
+    state = small_disk(context)
     watched, crash = crashed(context, state)
     expect(crash["dossier"] is None, f"a dossier on a full disk: {crash['dossier']}")
     expect("no dossier of its crash" in watched.mapwatch.err.text(), watched.mapwatch.err.text()[-400:])
     expect("No space left" in watched.mapwatch.err.text(), watched.mapwatch.err.text()[-400:])
     expect(not [p for p in (state / "dossiers").iterdir()], "something is left behind")
+
+
+@case("dossier/disk-full-on-a-terminal", builds=[(NEWEST, "plain")])
+def disk_full_text(context):
+    """The text report is whole but for its path, with a frozen time, for it was frozen."""
+    target = context.own(Target(build(NEWEST), "write_write", pace="200us"))
+    mapwatch = Mapwatch(context, "watch", "-p", target.pid, "--run-dir", context.scratch / "run", "--state-dir",
+                        small_disk(context), output=False).attached(target.pid)
+    target.release()
+    expect(target.wait(60) == 2, f"the target ended with {target.child.returncode}")
+    expect(mapwatch.wait(20) == 0, f"status {mapwatch.child.returncode}: {mapwatch.err.text()[-400:]}")
+    crash = re.search(r"^CRASH CAPTURED: (.*)\n(?s:.*?)^=+$", mapwatch.out.text(), re.M)
+    expect(crash and crash[1] == target.fatal(), f"no report: {mapwatch.out.text()[-400:]}")
+    expect("main.writeWrite" in crash[0] and "\nFrozen: " in crash[0] and "\nDossier: " not in crash[0], crash[0])
+    expect("no dossier of its crash" in mapwatch.err.text(), mapwatch.err.text()[-400:])
+
+
+@case("dossier/quota", builds=[(NEWEST, "plain")])
+def quota(context):
+    """Of 64 dossiers that are there the oldest goes when one is added."""
+    state = context.scratch / "state"
+    names = [f"20200101T0000{n:02}.000Z-1-mw-00000000" for n in range(64)]
+    (state / "dossiers").mkdir(parents=True, mode=0o700)
+    for name in names:
+        (state / "dossiers" / name).mkdir()
+        (state / "dossiers" / name / "report.json").write_text("{}")
+    _, crash = crashed(context, state)
+    newest = pathlib.Path(crash["dossier"]).name
+    kept = sorted(p.name for p in (state / "dossiers").iterdir())
+    expect(kept == names[1:] + [newest], f"kept: {kept}")
 
 
 @case("dossier/pid-1-of-a-container", builds=[(NEWEST, "plain")])
