@@ -130,7 +130,7 @@ int dump_core(const Options& options) {
   if (!memory) {
     return fail_with(memory.error());
   }
-  const auto bias = load_bias(memory->mappings(), memory->executable_path(), *binary);
+  const auto bias = memory->load_bias();
   if (!bias) {
     return fail_with(bias.error());
   }

@@ -1,11 +1,13 @@
-// Reads one map of a live process and prints it as JSON, one object a map, to compare with what the process says:
+// Reads maps of a live process or a core and prints each as JSON, to compare with what the process says of them:
 //   mapdump [--entries N] [--redact] [--time] [--text|--svg] PID TYPE_ADDRESS MAP_ADDRESS [TYPE_ADDRESS MAP_ADDRESS...]
+//   mapdump --core FILE [...] BINARY TYPE_ADDRESS MAP_ADDRESS...
 #include <sys/uio.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "dossier/map_text.h"
 #include "elf/go_binary.h"
 #include "elf/mapped_file.h"
+#include "forensics/core_memory.h"
 #include "forensics/map_reader.h"
 
 using namespace mapwatch;
@@ -68,6 +71,11 @@ std::uint64_t load_bias(const std::string& pid, const elf::GoBinary& binary) {
   std::exit(1);
 }
 
+int fail_with(const Error& error) {
+  std::cerr << "mapdump: " << error.message << "\n";
+  return 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -76,10 +84,13 @@ int main(int argc, char** argv) {
   request.style.string_bytes = 1024;
   request.style.text = 4096;
   bool time = false;
-  std::string form;
+  std::string form, core;
   while (!words.empty() && words[0].starts_with("--")) {
     if (words[0] == "--entries" && words.size() > 1) {
       request.limits.entries = std::strtoull(words[1].c_str(), nullptr, 10);
+      words.erase(words.begin());
+    } else if (words[0] == "--core" && words.size() > 1) {
+      core = words[1];
       words.erase(words.begin());
     } else if (words[0] == "--redact") {
       request.style.redact = true;
@@ -94,22 +105,38 @@ int main(int argc, char** argv) {
     words.erase(words.begin());
   }
   if (words.size() < 3 || words.size() % 2 == 0) {
-    std::cerr << "usage: mapdump [--entries N] [--redact] [--time] [--text|--svg] PID TYPE MAP [TYPE MAP...]\n";
+    std::cerr << "usage: mapdump [--entries N] [--redact] [--time] [--text|--svg] PID|--core FILE BINARY TYPE MAP...\n";
     return 2;
   }
-  const pid_t pid = std::atoi(words[0].c_str());
-  const auto file = elf::MappedFile::open("/proc/" + words[0] + "/exe");
+  const auto file = elf::MappedFile::open(core.empty() ? "/proc/" + words[0] + "/exe" : words[0]);
   if (!file) {
-    std::cerr << file.error().message << "\n";
-    return 1;
+    return fail_with(file.error());
   }
   const auto binary = elf::GoBinary::parse(file->bytes());
   if (!binary) {
-    std::cerr << binary.error().message << "\n";
-    return 1;
+    return fail_with(binary.error());
   }
-  const std::uint64_t bias = load_bias(words[0], *binary);
-  const ProcessMemory memory(pid);
+  const ProcessMemory process(std::atoi(words[0].c_str()));
+  std::optional<elf::MappedFile> core_file;
+  std::optional<forensics::CoreMemory> dumped;
+  std::uint64_t bias = 0;
+  if (core.empty()) {
+    bias = load_bias(words[0], *binary);
+  } else {
+    auto opened = elf::MappedFile::open(core);
+    if (!opened) {
+      return fail_with(opened.error());
+    }
+    core_file.emplace(std::move(*opened));
+    auto parsed = forensics::CoreMemory::parse(core_file->bytes(), file->bytes());
+    const auto place = parsed ? parsed->load_bias() : tl::unexpected(parsed.error());
+    if (!place) {
+      return fail_with(place.error());
+    }
+    bias = *place;
+    dumped.emplace(std::move(*parsed));
+  }
+  const forensics::Memory& memory = dumped ? static_cast<const forensics::Memory&>(*dumped) : process;
   const SystemClock clock;
   const auto hashes = forensics::read_hash_source(*binary, bias, memory);
   forensics::TypeReader types(memory, forensics::type_space(*binary, bias));
@@ -119,8 +146,7 @@ int main(int argc, char** argv) {
     const std::uint64_t begin = clock.monotonic_ns();
     const auto picture = forensics::read_map(types, hashes, request, clock);
     if (!picture) {
-      std::cerr << picture.error().message << "\n";
-      return 1;
+      return fail_with(picture.error());
     }
     if (time) {
       std::cerr << (clock.monotonic_ns() - begin) / 1'000'000 << " ms\n";

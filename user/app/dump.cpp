@@ -180,7 +180,7 @@ Result<void> dump_core(const cli::Options& options) {
   const elf::MappedFile file = TRY(elf::MappedFile::open(exe));
   const elf::GoBinary binary = TRY(elf::GoBinary::parse(file.bytes()));
   const auto memory = TRY(forensics::CoreMemory::parse(core.bytes(), file.bytes()));
-  const std::uint64_t bias = TRY(forensics::load_bias(memory.mappings(), memory.executable_path(), binary));
+  const std::uint64_t bias = TRY(memory.load_bias());
   const GoProcess process = GoProcess::of(binary, bias);
   const auto copy = TRY(forensics::copy_goroutines(memory, process, memory.registers()));
   return finish(copy, process, {fmt::format("core {}", escape(options.core)), {}, exe, {}, false}, options);

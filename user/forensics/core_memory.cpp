@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxSegments = 1U << 20;
 constexpr std::size_t kMaxFiles = 1U << 18;
+constexpr std::uint64_t kPage = 4096;
 
 }  // namespace
 
@@ -116,7 +117,39 @@ void CoreMemory::read_files(Bytes note) {
   }
 }
 
+Result<std::uint64_t> CoreMemory::load_bias() const {
+  if (entry_ == 0) {
+    return fail(ErrorKind::kMalformed, "the core file does not tell where the program was loaded (no AT_ENTRY)");
+  }
+  const std::uint64_t bias = entry_ - file_entry_;
+  if (bias % kPage != 0) {
+    return fail(ErrorKind::kMalformed, "the core file is of another program", "give the very executable that crashed");
+  }
+  return bias;
+}
+
+void CoreMemory::fill_from_segments(Bytes executable) {
+  const auto header = executable.read<Elf64_Ehdr>(0);
+  const auto bias = load_bias();
+  if (!header || !bias || header->e_phentsize != sizeof(Elf64_Phdr)) {
+    return;
+  }
+  for (std::size_t i = 0; i < header->e_phnum; ++i) {
+    const auto segment = executable.read<Elf64_Phdr>(header->e_phoff + i * sizeof(Elf64_Phdr));
+    if (!segment || segment->p_type != PT_LOAD || (segment->p_flags & PF_W) != 0) {
+      continue;
+    }
+    if (const auto bytes = executable.sub(segment->p_offset, segment->p_filesz)) {
+      pieces_.push_back({segment->p_vaddr + *bias, *bytes});
+    }
+  }
+}
+
 void CoreMemory::fill_from(Bytes executable) {
+  file_entry_ = executable.read<Elf64_Ehdr>(0).value_or(Elf64_Ehdr{}).e_entry;
+  if (files_.empty()) {
+    fill_from_segments(executable);
+  }
   const auto program =
       std::ranges::find_if(files_, [&](const Mapping& file) { return entry_ >= file.begin && entry_ < file.end; });
   if (program != files_.end()) {

@@ -23,6 +23,10 @@ class CoreMemory : public Memory {
   const RegisterMap& registers() const { return registers_; }
   /// Path of the program's file as the process had it; empty when the core does not tell.
   const std::string& executable_path() const { return executable_path_; }
+  /// Address in the process = the file's + this: AT_ENTRY less the executable's entry point. (NT_FILE would tell, too,
+  /// but Delve writes none: pkg/proc/native/dump_linux_amd64.go, 1.27.) Errors: kMalformed, when the core has no
+  /// AT_ENTRY or is of another program.
+  Result<std::uint64_t> load_bias() const;
 
  private:
   /// Memory from `begin` on, with these bytes.
@@ -35,12 +39,14 @@ class CoreMemory : public Memory {
   void read_registers(Bytes note);
   void read_files(Bytes note);
   void fill_from(Bytes executable);
+  void fill_from_segments(Bytes executable);
 
   std::vector<Piece> pieces_;  ///< by address, dumped ones before those from the file
   std::vector<Mapping> mappings_;
   std::vector<Mapping> files_;  ///< as NT_FILE has them
   RegisterMap registers_;
-  std::uint64_t entry_ = 0;  ///< AT_ENTRY
+  std::uint64_t entry_ = 0;       ///< AT_ENTRY
+  std::uint64_t file_entry_ = 0;  ///< of the executable
   std::string executable_path_;
 };
 

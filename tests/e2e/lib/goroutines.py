@@ -88,6 +88,7 @@ def running(stacks, function):
 def differences(ours, theirs, ids):
     for number in sorted(ids):
         (state, frames, pcs), (gos_state, gos_frames, gos_pcs) = ours[number], theirs[number]
+        gos_state = gos_state.replace(" (scan)", "")  # the collector looked at its stack just then
         if state != gos_state:
             yield f"goroutine {number}: [{state}], Go says [{gos_state}]"
         elif frames != gos_frames:

@@ -186,6 +186,56 @@ TEST(CoreMemory, ReadsDumpedPagesTheProgramsFileAndRegisters) {
   EXPECT_EQ(memory->mappings()[1].file_offset, 0x1000U);
 }
 
+/// The smallest executable: one read-only segment of one page at file offset 0x1000, for address 0x1000.
+std::vector<std::uint8_t> small_program(std::uint64_t entry) {
+  std::vector<std::uint8_t> program(0x2000);
+  Elf64_Ehdr header{};
+  header.e_entry = entry;
+  header.e_phoff = sizeof(header);
+  header.e_phnum = 1;
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  const Elf64_Phdr segment{PT_LOAD, PF_R | PF_X, 0x1000, 0x1000, 0, 0x1000, 0x1000, 0x1000};
+  std::memcpy(program.data(), &header, sizeof(header));
+  std::memcpy(program.data() + sizeof(header), &segment, sizeof(segment));
+  program[0x1123] = 0xAB;
+  return program;
+}
+
+TEST(CoreMemory, TheEntryPointTellsWhereAPieWasLoadedWhenNoFilesAreListed) {
+  std::vector<std::uint8_t> core = small_core();
+  const auto type_of = [&](std::uint32_t type) {  // the note's third word
+    for (std::size_t at = 0x400; at < 0x1000; at += 4) {
+      std::uint32_t words[3];
+      std::memcpy(words, core.data() + at, sizeof(words));
+      if (words[0] == 5 && words[2] == type) {
+        return at + 8;
+      }
+    }
+    return std::size_t{0};
+  };
+  const std::uint32_t unknown = 0x444C5645;
+  std::memcpy(core.data() + type_of(NT_FILE), &unknown, sizeof(unknown));
+  const Bytes bytes(core.data(), core.size());
+
+  const std::vector<std::uint8_t> program = small_program(0x1100);
+  const auto memory = CoreMemory::parse(bytes, Bytes(program.data(), program.size()));
+  ASSERT_TRUE(memory) << memory.error().message;
+  EXPECT_EQ(memory->load_bias().value_or(0), 0x3ff000U);
+  EXPECT_EQ(memory->get<std::uint8_t>(0x400123), 0xAB);
+  EXPECT_EQ(memory->word(0x10ff8), 0x1122334455667788U);
+
+  const std::vector<std::uint8_t> other = small_program(0x1abc);
+  const auto mixed = CoreMemory::parse(bytes, Bytes(other.data(), other.size()));
+  ASSERT_TRUE(mixed) << mixed.error().message;
+  ASSERT_FALSE(mixed->load_bias());
+  EXPECT_EQ(mixed->load_bias().error().kind, ErrorKind::kMalformed);
+
+  std::memcpy(core.data() + type_of(NT_AUXV), &unknown, sizeof(unknown));
+  const auto silent = CoreMemory::parse(bytes, Bytes(program.data(), program.size()));
+  ASSERT_TRUE(silent) << silent.error().message;
+  EXPECT_FALSE(silent->load_bias());
+}
+
 TEST(CoreMemory, EveryTruncationIsReadOrRefused) {
   const std::vector<std::uint8_t> core = small_core();
   std::size_t refused = 0;
