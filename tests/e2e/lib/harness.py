@@ -84,34 +84,47 @@ def preload(context, name, source):
     return library
 
 
-# bpf(2) as libbpf calls it. The hook sees each uprobe_multi link before it is made, with the count of its probes, and
-# gives an errno or 0. 48: BPF_TRACE_UPROBE_MULTI, which old headers do not name; the count is 48 bytes into the
-# attributes, too (union bpf_attr, link_create).
-ON_MULTI_LINK = """
+# syscall(2), with a hook before the kernel is called, which may answer in its place with an errno, and one after it.
+AROUND_SYSCALL = """
 #include <errno.h>
-#include <linux/bpf.h>
 #include <stdarg.h>
-#include <string.h>
 #include <sys/syscall.h>
-static int on_multi_link(unsigned count);
+static int before_syscall(long number, const long* args);
+static void after_syscall(long number, const long* args);
 long syscall(long number, ...) {
   va_list list;
   long args[6];
   va_start(list, number);
   for (int i = 0; i < 6; i++) args[i] = va_arg(list, long);
   va_end(list);
-  if (number == __NR_bpf && args[0] == BPF_LINK_CREATE && ((const union bpf_attr*)args[1])->link_create.attach_type == 48) {
-    unsigned count;
-    memcpy(&count, (const char*)args[1] + 48, sizeof(count));
-    int error = on_multi_link(count);
-    if (error) {
-      errno = error;
-      return -1;
-    }
+  int error = before_syscall(number, args);
+  if (error) {
+    errno = error;
+    return -1;
   }
   long (*real)(long, ...) = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
-  return real(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+  long got = real(number, args[0], args[1], args[2], args[3], args[4], args[5]);
+  error = errno;
+  after_syscall(number, args);
+  errno = error;
+  return got;
 }
+"""
+
+# bpf(2) as libbpf calls it. The hook sees each uprobe_multi link before it is made, with the count of its probes, and
+# gives an errno or 0. 48: BPF_TRACE_UPROBE_MULTI, which old headers do not name; the count is 48 bytes into the
+# attributes, too (union bpf_attr, link_create).
+ON_MULTI_LINK = AROUND_SYSCALL + """
+#include <linux/bpf.h>
+#include <string.h>
+static int on_multi_link(unsigned count);
+static int before_syscall(long number, const long* args) {
+  if (number != __NR_bpf || args[0] != BPF_LINK_CREATE || ((const union bpf_attr*)args[1])->link_create.attach_type != 48) return 0;
+  unsigned count;
+  memcpy(&count, (const char*)args[1] + 48, sizeof(count));
+  return on_multi_link(count);
+}
+static void after_syscall(long number, const long* args) {}
 """
 
 
