@@ -36,6 +36,12 @@ forensics::RegisterMap registers_of(const Frozen& frozen, const proc::ProcFs& pr
   return out;
 }
 
+/// Terminal multiplexers continue a program of theirs that stops, as soon as it does.
+bool stands_still(const Frozen& frozen, const proc::ProcFs& procfs) {
+  const auto status = procfs.thread_status(frozen.target.pid(), static_cast<int>(frozen.event.head.tid));
+  return status && (status->state == 'T' || status->state == 't');
+}
+
 }  // namespace
 
 CrashRecorder::CrashRecorder(const cli::Options& options, const Clock& clock)
@@ -119,6 +125,10 @@ void CrashRecorder::copy(const Frozen& frozen) {
     copy_map(frozen, *copied.subject, *memory, facts);
   } else {
     facts.notes.push_back("memory: " + escape(memory.error().message));
+  }
+  if (!stands_still(frozen, proc::ProcFs(procfs_))) {
+    facts.notes.push_back(
+        "somebody continued or ended the process while it was read: what is told of it may be of different moments");
   }
   const std::lock_guard lock(mutex_);
   copied_.insert_or_assign(static_cast<std::uint32_t>(frozen.target.pid()), std::move(copied));

@@ -11,6 +11,7 @@
 #include "base/job.h"
 #include "base/log.h"
 #include "correlate/correlator.h"
+#include "guardian/parents.h"
 #include "guardian/thaw.h"
 
 namespace mapwatch::app {
@@ -235,6 +236,9 @@ std::uint64_t Freezer::let_go(std::uint32_t tgid, const Held& held) {
   }
   if (outcome != guardian::LetGo::kContinued && outcome != guardian::LetGo::kGone) {
     log::warn("PID {} {}", tgid, guardian::what_happened(outcome));
+  }
+  for (const int parent : guardian::wake_parents(held.record.process.pid, procfs_)) {
+    log::info("PID {} had stopped itself because its child PID {} was frozen: it was told to run on", parent, tgid);
   }
   return now;
 }

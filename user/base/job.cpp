@@ -1,10 +1,15 @@
 #include "base/job.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
 namespace mapwatch::proc {
 namespace {
+
+// Programs that stop themselves when their child is stopped (guardian/parents.h has the sources).
+constexpr std::array<std::string_view, 4> kPassOn = {"su", "runuser", "sudo", "script"};
+constexpr int kGenerations = 4;
 
 std::optional<Job> job_of(int pid, const ProcFs& procfs) {
   const auto text = read_file(procfs.path(pid, "stat"), 4096);
@@ -31,12 +36,23 @@ std::optional<Job> parse_job(std::string_view stat) {
 }
 
 bool is_foreground_job(int pid, const ProcFs& procfs) {
-  const auto job = job_of(pid, procfs);
-  if (!job || job->terminal == 0 || job->foreground_group != job->group) {
-    return false;
+  const auto in_foreground = [](const Job& job) { return job.terminal != 0 && job.foreground_group == job.group; };
+  auto job = job_of(pid, procfs);
+  for (int generation = 0; job && generation < kGenerations; ++generation) {
+    const auto parent = job_of(job->ppid, procfs);
+    if (!parent) {
+      return false;
+    }
+    if (in_foreground(*job) && parent->session == job->session && parent->group != job->group) {
+      return true;
+    }
+    const auto comm = procfs.comm(job->ppid);
+    if (!comm || std::find(kPassOn.begin(), kPassOn.end(), *comm) == kPassOn.end()) {
+      return false;
+    }
+    job = parent;  // it does as its child does: what is the child to it, it is to the shell
   }
-  const auto parent = job_of(job->ppid, procfs);
-  return parent && parent->session == job->session && parent->group != job->group;
+  return false;
 }
 
 }  // namespace mapwatch::proc

@@ -15,18 +15,24 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "guardian/channel.h"
 #include "guardian/held_file.h"
 #include "guardian/let_go.h"
 #include "guardian/own_cgroup.h"
+#include "guardian/parents.h"
 #include "mapwatch/abi.h"
 
 namespace mapwatch::guardian {
 namespace {
 
 constexpr std::uint64_t kGraceNs = 1'000'000'000;  // reading registers takes milliseconds
+// For how long the parents of a process that was let go are looked after: while it dies, and while it is a zombie.
+constexpr std::uint64_t kDyingNs = 60'000'000'000;
+constexpr std::uint64_t kZombieNs = 1'000'000'000;
+constexpr std::uint64_t kLookAgainNs = 20'000'000;
 
 struct RingDeleter {
   void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
@@ -49,9 +55,15 @@ class Keeper {
         return 0;  // it died before it could freeze anything
       }
       let_go_of_what_is_due();
+      look_after_parents();
     }
     for (auto& [tgid, kept] : kept_) {
       ::unlink(kept.path.c_str());
+    }
+    kept_.clear();
+    while (!dying_.empty()) {
+      wait();
+      look_after_parents();
     }
     leave_own_cgroup();
     return 0;
@@ -66,8 +78,15 @@ class Keeper {
     std::optional<std::uint64_t> traced_ns;  ///< let go; by then mapwatch must not trace it any more
   };
 
+  /// Let go, and dying: a parent may have stopped itself, or be about to.
+  struct Dying {
+    ProcessKey process;
+    std::uint64_t until_ns = 0;
+    bool dead = false;
+  };
+
   void wait() {
-    std::uint64_t next = UINT64_MAX;
+    std::uint64_t next = dying_.empty() ? UINT64_MAX : clock_.monotonic_ns() + kLookAgainNs;
     for (const auto& [tgid, kept] : kept_) {
       next = std::min({next, kept.due_ns.value_or(UINT64_MAX), kept.traced_ns.value_or(UINT64_MAX)});
     }
@@ -77,10 +96,10 @@ class Keeper {
       timeout = next <= now ? 0 : static_cast<int>((next - now + 999'999) / 1'000'000);
     }
     pollfd fds[3] = {{socket_closed_ ? -1 : channel_.fd(), POLLIN, 0},
-                     {owner_ ? owner_.get() : -1, POLLIN, 0},
+                     {owner_ && !owner_dead_ ? owner_.get() : -1, POLLIN, 0},
                      {ring_ ? ring_buffer__epoll_fd(ring_.get()) : -1, POLLIN, 0}};
     if (::poll(fds, 3, timeout) > 0) {
-      owner_dead_ = owner_ && fds[1].revents != 0;
+      owner_dead_ = owner_dead_ || (owner_ && fds[1].revents != 0);
     }
   }
 
@@ -111,6 +130,7 @@ class Keeper {
         take_notes();  // the freeze that this ends is noted before mapwatch could learn of it
         if (const auto found = kept_.find(message.tgid); found != kept_.end()) {
           found->second.due_ns.reset();
+          dying(found->second);
         }
         break;
       case Kind::kForget:
@@ -228,12 +248,30 @@ class Keeper {
       if (kept.due_ns && (orphaned || *kept.due_ns <= now)) {
         kept.due_ns.reset();
         let_go_of(tgid, kept);
+        dying(kept);
         kept.traced_ns = now + kGraceNs;
       } else if (kept.traced_ns && *kept.traced_ns <= now) {
         kept.traced_ns.reset();
         end_hung_owner(kept);
       }
     }
+  }
+
+  void dying(const Kept& kept) { dying_.push_back({kept.record.process, clock_.monotonic_ns() + kDyingNs, false}); }
+
+  void look_after_parents() {
+    const std::uint64_t now = clock_.monotonic_ns();
+    std::erase_if(dying_, [&](Dying& one) {
+      const auto stat = procfs_.stat(one.process.pid);
+      if (!stat || stat->start_time != one.process.start_time) {
+        return true;  // its end was fetched
+      }
+      if (stat->dead() && !std::exchange(one.dead, true)) {
+        one.until_ns = now + kZombieNs;
+      }
+      wake_parents(one.process.pid, procfs_);
+      return now >= one.until_ns;
+    });
   }
 
   void let_go_of(std::uint32_t tgid, const Kept& kept) {
@@ -280,6 +318,7 @@ class Keeper {
   std::uint64_t max_freeze_ns_ = 0;
   std::map<std::uint32_t, Kept> kept_;
   std::map<std::uint32_t, std::uint64_t> early_;
+  std::vector<Dying> dying_;
   bool socket_closed_ = false;
   bool owner_dead_ = false;
 };

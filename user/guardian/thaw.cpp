@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.h"
 #include "guardian/held_file.h"
+#include "guardian/parents.h"
 
 namespace mapwatch::guardian {
 namespace {
@@ -25,7 +26,11 @@ LetGo continue_process(const HeldRecord& record, const proc::ProcFs& procfs) {
   if (!pidfd || !same_process(record, procfs)) {
     return LetGo::kGone;
   }
-  return let_go(pidfd.get(), record.process.pid, record.sites, Knowledge::kMaybeFrozen, procfs);
+  const LetGo outcome = let_go(pidfd.get(), record.process.pid, record.sites, Knowledge::kMaybeFrozen, procfs);
+  if (outcome == LetGo::kContinued) {
+    wake_parents(record.process.pid, procfs);
+  }
+  return outcome;
 }
 
 }  // namespace

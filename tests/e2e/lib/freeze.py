@@ -1,13 +1,10 @@
 """A crashing process is frozen for its report and always let go: whoever is killed, whoever hangs."""
 import os
 import pathlib
-import pty
 import random
 import re
-import select
 import signal
 import subprocess
-import time
 
 from .fixtures import NEWEST, build
 from .harness import Failed, case, expect, wait_for
@@ -41,7 +38,8 @@ class Watched:
         self.context = context
         self.run_dir = context.scratch / f"run-{random.getrandbits(32):08x}"
         self.target = context.own(Target(binary or build(NEWEST), scenario, pace=pace, **options))
-        self.mapwatch = Mapwatch(context, "watch", "-p", self.target.pid, "--run-dir", self.run_dir, *flags,
+        self.pid = self.target.pid
+        self.mapwatch = Mapwatch(context, "watch", "-p", self.pid, "--run-dir", self.run_dir, *flags,
                                  env=mapwatch_env)
         self.mapwatch.attached(self.target.pid)
         context.stack.callback(self.end_guardian)
@@ -78,6 +76,15 @@ class Watched:
         pid = self.guardian()
         os.kill(pid, signal.SIGKILL)
         wait_for("the guardian's end", lambda: state(pid) in (None, "Z"), 10)
+
+    def kill_both(self):
+        self.kill_guardian()
+        self.mapwatch.signal(signal.SIGKILL)
+        self.mapwatch.wait()
+
+    def thaw(self):
+        status, out, err = run_to_end(self.context, "thaw", "--run-dir", self.run_dir)
+        expect(status == 0 and f"PID {self.pid} runs on" in out, f"status {status}: {out}{err}")
 
     def died_of_its_own(self):
         """Go's own status and text: nobody could tell that the process was held."""
@@ -260,9 +267,7 @@ def both_killed(context, **options):
     """A target that stays stopped: nobody is left to let it go."""
     watched = Watched(context, *LONG, **options)
     watched.crash()
-    watched.kill_guardian()
-    watched.mapwatch.signal(signal.SIGKILL)
-    watched.mapwatch.wait()
+    watched.kill_both()
     expect(state(watched.target.pid) == "T", "somebody let it go")
     expect(watched.record() is not None, "no record is left to thaw by")
     return watched
@@ -271,8 +276,7 @@ def both_killed(context, **options):
 @case("freeze/both-killed-then-thaw", builds=PLAIN)
 def thaw(context):
     watched = both_killed(context)
-    status, out, err = run_to_end(context, "thaw", "--run-dir", watched.run_dir)
-    expect(status == 0 and f"PID {watched.target.pid} runs on" in out, f"status {status}: {out}{err}")
+    watched.thaw()
     watched.died_of_its_own()
     watched.nothing_left()
     status, out, _ = run_to_end(context, "thaw", "--all", "--run-dir", watched.run_dir)
@@ -400,41 +404,6 @@ def own_session(context):
     watched.mapwatch.stop()
     wait_gone(guardian)
     expect("starting another" not in watched.mapwatch.err.text(), "it died of a signal that it should pass over")
-
-
-@case("freeze/foreground-job-of-a-shell-is-not-frozen", builds=PLAIN)
-def foreground_job(context):
-    """bash would take the stop for ^Z: prompt, $? = 147, and the crash in the background."""
-    shell, terminal = pty.fork()
-    if shell == 0:
-        os.environ["PS1"] = "PROMPT> "
-        os.execvp("bash", ["bash", "--norc", "-i"])
-    context.stack.callback(os.close, terminal)
-    context.stack.callback(os.waitpid, shell, 0)
-    context.stack.callback(os.kill, shell, signal.SIGKILL)
-    seen = ""
-
-    def until(pattern, seconds=60):
-        nonlocal seen
-        end = time.monotonic() + seconds
-        while not re.search(pattern, seen):
-            expect(select.select([terminal], [], [], max(0, end - time.monotonic()))[0], f"no {pattern} in {seen[-600:]}")
-            seen += os.read(terminal, 65536).decode(errors="replace")
-
-    until("PROMPT> ")
-    os.write(terminal, f"{build(NEWEST)} -pace 200us -start-on-stdin write_write\n".encode())
-    until(r"\bready\b")
-    pid = int(pathlib.Path(f"/proc/{shell}/task/{shell}/children").read_text())
-    mapwatch = Mapwatch(context, "watch", "-p", pid, "--run-dir", context.scratch / "run").attached(pid)
-    os.write(terminal, b"go\n")
-    until(r"(?s)fatal error.*PROMPT> ")
-    os.write(terminal, b"echo status=$?\n")
-    until(r"status=\d")
-    expect("status=2" in seen and "Stopped" not in seen, seen[-600:])
-    mapwatch.wait(15)
-    crashes = mapwatch.kind("crash")
-    expect(len(crashes) == 1 and crashes[0]["frozen_ns"] is None, f"crashes {crashes}")
-    expect("foreground job" in mapwatch.err.text(), mapwatch.err.text()[-400:])
 
 
 @case("freeze/pid-1-of-a-container", builds=PLAIN)

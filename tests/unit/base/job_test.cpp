@@ -33,6 +33,21 @@ class ForegroundJob : public ::testing::Test {
 };
 
 TEST_F(ForegroundJob, OfAShellWithJobControl) { EXPECT_TRUE(with("7 42 7 34816 42", "1 7 7 34816 42")); }
+TEST_F(ForegroundJob, OfAProgramThatPassesStopsOnToTheShell) {
+  // bash (3) has started runuser (7), and that the server: one group, in the foreground.
+  dir.write("3/stat", "3 (bash) S 1 3 3 34816 7 4194304 1\n");
+  dir.write("7/comm", "runuser\n");
+  EXPECT_TRUE(with("7 7 3 34816 7", "3 7 3 34816 7"));
+  // script (7) has given the server a terminal and a session of its own.
+  dir.write("7/comm", "script\n");
+  EXPECT_TRUE(with("7 42 42 34817 42", "3 7 3 34816 7"));
+  // In the background nobody waits for it.
+  dir.write("3/stat", "3 (bash) S 1 3 3 34816 3 4194304 1\n");
+  EXPECT_FALSE(with("7 7 3 34816 3", "3 7 3 34816 3"));
+  // No terminal: a service.
+  dir.write("3/stat", "3 (init) S 1 3 3 0 -1 4194304 1\n");
+  EXPECT_FALSE(with("7 7 3 0 -1", "3 7 3 0 -1"));
+}
 TEST_F(ForegroundJob, NotInTheBackground) { EXPECT_FALSE(with("7 42 7 34816 7", "1 7 7 34816 7")); }
 TEST_F(ForegroundJob, NotWithoutATerminal) { EXPECT_FALSE(with("7 42 7 0 -1", "1 7 7 0 -1")); }
 TEST_F(ForegroundJob, NotOfAScript) { EXPECT_FALSE(with("7 7 3 34816 7", "3 7 3 34816 7")); }
