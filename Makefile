@@ -49,7 +49,7 @@ UNIT_OBJ := $(patsubst %.cpp,$(B)/%.o,$(UNIT_SRC))
 BPFTEST_SRC := $(sort $(wildcard tests/bpf/*.cpp))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.cpp))
 BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.cpp))
-SKEL := $(B)/gen/mapwatch.skel.h $(B)/gen/self_test.skel.h
+SKEL := $(B)/gen/mapwatch.skel.h $(B)/gen/dying.skel.h $(B)/gen/self_test.skel.h
 
 .PHONY: all help deps test unit bpf-test golden e2e check check-full lint fmt bench fuzz demo install clean
 all: $(B)/mapwatch ## build build/mapwatch
@@ -84,6 +84,7 @@ $(B)/%.o: %.cpp | $(SKEL)
 # -MMD leaves out what -isystem finds: a changed BPF program would not be built in.
 $(B)/user/attach/kernel.o $(B)/user/attach/kernel_counters.o $(B)/user/attach/kernel_policies.o: $(B)/gen/mapwatch.skel.h
 $(B)/user/attach/self_test.o: $(B)/gen/self_test.skel.h
+$(B)/user/attach/dying_watch.o: $(B)/gen/dying.skel.h
 
 $(B)/libmapwatch.a: $(LIB_OBJ)
 	$(call msg,AR,$@)

@@ -32,6 +32,7 @@ typedef long long mw_s64;
 #define MW_SLOTS 65536u     /* watch table, direct-mapped, power of two */
 #define MW_PAIRS 16384u     /* allowance table by pair of sites, power of two */
 #define MW_DOINGS 8192u     /* last operation by goroutine, direct-mapped, power of two */
+#define MW_MAX_DYING 64     /* crashes written down at once */
 
 /* What a goroutine does to a map. Values are written to recorded files: never renumbered. */
 enum mw_op {
@@ -259,6 +260,23 @@ struct mw_freeze_note {
   mw_u64 time_ns; /* CLOCK_MONOTONIC */
 };
 MW_ASSERT_SIZE(struct mw_freeze_note, 16);
+
+/* The last system calls of a process whose crash is being written down, by tgid; the user side sets `tid`. All times
+ * are CLOCK_MONOTONIC at the entry of the call; 0: none yet. */
+struct mw_dying {
+  mw_u32 tid;       /* of the thread that Go ends the process on */
+  mw_u32 first_tid; /* whose first_ns is */
+  mw_u64 first_ns;  /* first write(2) on descriptor 2, by any thread */
+  mw_u64 go_ns;     /* the first that is Go's fatal error */
+  mw_u64 last_ns;   /* the latest */
+  mw_u64 writes;    /* how many, on descriptor 2 */
+  mw_u64 bytes;     /* that they asked to write */
+  mw_u64 exit_ns;   /* exit_group(2) */
+  mw_u32 exit_status;
+  mw_u32 go_tid; /* whose go_ns is */
+  mw_u64 lost;   /* calls whose arguments could not be read */
+};
+MW_ASSERT_SIZE(struct mw_dying, 72);
 
 /* Per CPU; the user side sums them. Everything that is not delivered is counted here, by stage. */
 struct mw_counters {

@@ -140,6 +140,11 @@ int bpf_probe_read_user(void* to, mw_u32 size, const void* from) {
       return 0;
     }
   }
+  const auto text = machine->resident.find(address);
+  if (text != machine->resident.end() && size <= text->second.size()) {
+    std::memcpy(to, text->second.data(), size);
+    return 0;
+  }
   const auto word = machine->words.find(address);
   if (word == machine->words.end() || size != sizeof(mw_u64)) {
     return -14;

@@ -82,8 +82,9 @@ class Machine {
   bool ring_full = false;
   std::map<mw_u64, mw_u64> words;  ///< other readable memory
   std::map<mw_u64, GoMap> maps;
-  std::map<mw_u64, std::string> texts;  ///< rodata
-  mw_u64 current = 0;                   ///< pid_tgid
+  std::map<mw_u64, std::string> texts;     ///< rodata
+  std::map<mw_u64, std::string> resident;  ///< text that needs no page to be brought in
+  mw_u64 current = 0;                      ///< pid_tgid
 
   void call_hook(const std::string& point);
 

@@ -5,6 +5,7 @@
 
 #include "base/escape.h"
 #include "base/proc.h"
+#include "base/time_namespace.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace mapwatch;
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)proc::parse_maps_line(text);
   (void)proc::parse_cpu_list(text);
   (void)proc::parse_cpu_mask(text);
+  (void)proc::parse_monotonic_offset(text);
   for (const char c : escape(text)) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       __builtin_trap();  // nothing that moves a terminal's cursor may pass

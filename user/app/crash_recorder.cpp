@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "app/state_dir.h"
+#include "dossier/timeline_files.h"
 #include "base/escape.h"
 #include "base/log.h"
 #include "forensics/bounded_memory.h"
@@ -45,13 +46,18 @@ bool stands_still(const Frozen& frozen, const proc::ProcFs& procfs) {
 }  // namespace
 
 CrashRecorder::CrashRecorder(const cli::Options& options, const Clock& clock)
-    : wanted_(options.on_crash != "none"), state_dir_(state_dir(options)), procfs_(options.procfs), clock_(clock) {}
+    : wanted_(options.on_crash != "none"),
+      state_dir_(state_dir(options)),
+      procfs_(options.procfs),
+      clock_(clock),
+      timeline_(options, clock, wanted_ && !options.follow) {}
 
 void CrashRecorder::add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias) {
   if (wanted_) {
     const auto process = forensics::GoProcess::of(binary->binary, load_bias);
     auto environment = proc::ProcFs(procfs_).environment(pid).map(dossier::env_names_text);
-    subjects_[pid] = std::make_shared<const Subject>(Subject{std::move(binary), process, std::move(environment)});
+    subjects_[pid] = std::make_shared<const Subject>(
+        Subject{std::move(binary), process, std::move(environment), read_clocks(clock_)});
   }
 }
 
@@ -106,7 +112,7 @@ void CrashRecorder::copy(const Frozen& frozen) {
   if (found == subjects_.end()) {
     return;
   }
-  Copied copied{found->second, {}};
+  Copied copied{found->second, {}, {}};
   dossier::CrashFacts& facts = copied.facts;
   facts.maps = frozen.maps;
   if (found->second->environment) {
@@ -120,16 +126,21 @@ void CrashRecorder::copy(const Frozen& frozen) {
   if (!frozen.registers.missed.empty()) {
     facts.notes.push_back(fmt::format("registers: those of {} threads are missing", frozen.registers.missed.size()));
   }
-  if (const auto memory = forensics::LiveMemory::open(frozen.target.pid(), proc::ProcFs(procfs_))) {
+  const auto memory = forensics::LiveMemory::open(frozen.target.pid(), proc::ProcFs(procfs_));
+  if (memory) {
     copy_goroutines(frozen, *copied.subject, *memory, facts);
     copy_map(frozen, *copied.subject, *memory, facts);
   } else {
     facts.notes.push_back("memory: " + escape(memory.error().message));
   }
-  if (!stands_still(frozen, proc::ProcFs(procfs_))) {
+  const bool stood_still = stands_still(frozen, proc::ProcFs(procfs_));
+  if (!stood_still) {
     facts.notes.push_back(
         "somebody continued or ended the process while it was read: what is told of it may be of different moments");
   }
+  copied.timeline = timeline_.begin(frozen, copied.subject->attached, copied.subject->process,
+                                    memory ? static_cast<const forensics::Memory*>(&*memory) : nullptr);
+  copied.timeline.facts.stood_still = stood_still;
   const std::lock_guard lock(mutex_);
   copied_.insert_or_assign(static_cast<std::uint32_t>(frozen.target.pid()), std::move(copied));
 }
@@ -145,7 +156,11 @@ std::optional<CrashRecorder::Copied> CrashRecorder::take(std::uint32_t pid) {
   return copied;
 }
 
-void CrashRecorder::forget(std::uint32_t pid) { take(pid); }
+void CrashRecorder::forget(std::uint32_t pid) {
+  if (const auto copied = take(pid)) {
+    timeline_.forget(copied->timeline);
+  }
+}
 
 void CrashRecorder::write(report::CrashReport& report) {
   const auto copied = take(report.process.pid);
@@ -161,12 +176,18 @@ void CrashRecorder::write(report::CrashReport& report) {
     if (auto read = elf::read_build_info(copied->subject->binary->file.bytes())) {
       build = std::move(*read);
     }
-    report.dossier = TRY(store.add(id, dossier::crash_files(copied->facts, copied->subject->process, build, told)));
+    const auto files = dossier::crash_files(copied->facts, copied->subject->process, build, told);
+    const dossier::Timeline timeline = timeline_.now(copied->timeline, told);
+    report.dossier = TRY(store.add(id, with_timeline(files, timeline, dossier::Which::kAll)));
+    if (!timeline.complete) {
+      timeline_.complete(copied->timeline, told, id, files);
+    }
     return {};
   };
   if (auto written = write(); !written) {
     log::warn("PID {}: no dossier of its crash: {}", report.process.pid, log::printable(written.error().message));
   }
+  timeline_.forget(copied->timeline);  // unless it is to be completed
 }
 
 }  // namespace mapwatch::app

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "app/binary_cache.h"
+#include "app/crash_timeline.h"
 #include "app/freezer.h"
 #include "base/clock.h"
 #include "cli/options.h"
@@ -28,22 +29,28 @@ class CrashRecorder {
   void drop(int pid);
   /// Main thread, the process frozen: only copies.
   void copy(const Frozen& frozen);
+  /// Main thread: a goroutine reached the fatal path of a process that another one had frozen.
+  void also_fatal(const ingest::FatalEvent& event) { timeline_.also_fatal(event); }
 
   /// Report thread: writes the dossier of the crash, if it was frozen, and sets report.dossier. What fails is told on
   /// stderr; the report goes out all the same.
   void write(report::CrashReport& report);
   /// Report thread, after the last report of the process: what nobody asked for is not kept.
   void forget(std::uint32_t pid);
+  /// Returns when nothing is to be written any more. Bounded (FollowLimits).
+  void finish() { timeline_.finish(); }
 
  private:
   struct Subject {
     std::shared_ptr<const WatchedBinary> binary;
     forensics::GoProcess process;
     Result<std::string> environment;  ///< names only; read when it is attached to, which costs no frozen time
+    ClockReading attached;
   };
   struct Copied {
     std::shared_ptr<const Subject> subject;
     dossier::CrashFacts facts;
+    CrashTimeline::Begun timeline;
   };
   void copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
                        dossier::CrashFacts& facts) const;
@@ -58,6 +65,7 @@ class CrashRecorder {
   std::unordered_map<int, std::shared_ptr<const Subject>> subjects_;  ///< main thread only
   std::mutex mutex_;
   std::unordered_map<std::uint32_t, Copied> copied_;  ///< by pid
+  CrashTimeline timeline_;
 };
 
 }  // namespace mapwatch::app

@@ -270,6 +270,9 @@ void Watcher::on_record(Bytes bytes, std::vector<int>& execs) {
   if (const auto* exec = std::get_if<ingest::ExecEvent>(&*event)) {
     execs.push_back(static_cast<int>(exec->head.tgid));
   }
+  if (const auto* fatal = std::get_if<ingest::FatalEvent>(&*event); fatal != nullptr && !capture) {
+    crash_recorder_.also_fatal(*fatal);
+  }
   std::vector<correlate::Finding> findings = correlator_.add(*event);
   for (correlate::Finding& finding : findings) {
     if (auto* crash = std::get_if<correlate::Crash>(&finding); crash != nullptr && capture) {
@@ -373,6 +376,7 @@ void Watcher::finish() {
                                                sums.own_cpu_s, sums.own_rss_bytes}));
   report::Report last = sums;
   writer_.write(last);
+  crash_recorder_.finish();
 }
 
 }  // namespace mapwatch::app

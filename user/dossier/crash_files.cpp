@@ -12,6 +12,7 @@
 #include "dossier/map_svg.h"
 #include "dossier/map_text.h"
 #include "dossier/report_html.h"
+#include "dossier/timeline_files.h"
 #include "dossier/traceback.h"
 #include "forensics/goroutine_decode.h"
 
@@ -109,6 +110,7 @@ std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::G
   for (const std::string& note : facts.notes) {
     text += fmt::format("Not complete: {}\n", note);
   }
+  text += fmt::format("\n{}", kTimelineSlot);
   if (facts.map) {
     text += "\n" + map_text(*facts.map);
     files.push_back({"maps.json", map_json(*facts.map) + "\n"});

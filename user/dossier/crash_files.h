@@ -37,7 +37,7 @@ std::string env_names_text(const std::vector<std::string>& environment);
 
 /// report.txt, report.json, report.html, registers.json, maps.txt, and as far as they are known goroutines.txt,
 /// buildinfo.txt, env-names.txt, and of the map maps.json and map.svg. `report.dossier` is to hold the path already;
-/// its printed_ns is 0 when the report was not printed yet.
+/// its printed_ns is 0 when the report was not printed yet. The timeline is the caller's to add (timeline_files.h).
 std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::GoProcess& process,
                                      const std::optional<elf::BuildInfo>& build, const report::CrashReport& report);
 

@@ -163,7 +163,7 @@ std::optional<std::string> Redactor::apply(std::string_view name, const std::str
   if (name == "report.txt" || name == "report.html" || name == "map.svg") {
     return plain(text);
   }
-  if (name == "report.json" || name == "maps.json") {
+  if (name == "report.json" || name == "maps.json" || name == "timeline.json") {
     return json(text);
   }
   if (name == "buildinfo.txt") {

@@ -10,6 +10,7 @@
 #include "dossier/map_svg.h"
 #include "dossier/map_text.h"
 #include "dossier/markup.h"
+#include "dossier/timeline_files.h"
 #include "report/format.h"
 
 namespace mapwatch::dossier {
@@ -124,33 +125,6 @@ std::string summary(const CrashReport& crash) {
   return out + "</dl>\n";
 }
 
-/// A row of the timeline, `ns` after the crash.
-std::string moment(std::int64_t wall_ns, std::int64_t ns, std::string_view what) {
-  const std::string distance = ns == 0
-                                   ? "crash"
-                                   : fmt::format("{}{}", ns < 0 ? "-" : "+",
-                                                 report::human_duration(static_cast<std::uint64_t>(ns < 0 ? -ns : ns)));
-  return fmt::format("<tr{}><td>{}</td><td>{}</td><td>{}</td></tr>\n", ns == 0 ? " class=\"user\"" : "",
-                     report::rfc3339(wall_ns + ns), distance, markup(what));
-}
-
-std::string timeline(const CrashReport& crash) {
-  std::string rows;
-  if (crash.lead_ns && !crash.hazard_ids.empty()) {
-    const auto lead = -static_cast<std::int64_t>(*crash.lead_ns);
-    rows += moment(crash.wall_ns, lead, fmt::format("mapwatch warned of this process: {}", crash.hazard_ids.front()));
-    if (crash.map_lead_ns && crash.map_lead_ns != crash.lead_ns) {
-      rows += moment(crash.wall_ns, -static_cast<std::int64_t>(*crash.map_lead_ns), "mapwatch warned of this very map");
-    }
-  }
-  rows += moment(crash.wall_ns, 0, "Go's fatal path was entered: " + crash.reason);
-  if (crash.frozen_ns) {
-    rows += moment(crash.wall_ns, static_cast<std::int64_t>(*crash.frozen_ns), "mapwatch let the process go");
-  }
-  return "<div class=\"wide\"><table>\n<tr><th>time</th><th>from the crash</th><th>what</th></tr>\n" + rows +
-         "</table></div>\n";
-}
-
 std::string finding_item(const forensics::MapFinding& finding) {
   const forensics::DefectText& text = forensics::describe(finding.defect);
   std::string out = fmt::format("<li><b>{}</b> ({}): {}<br>how: {}", text.code, grouped(finding.count),
@@ -212,7 +186,7 @@ std::string report_html(const PageFacts& facts) {
   out +=
       section("sides", crash.op == MW_OP_NONE ? "The crashing goroutine" : "Both sides", sides(crash) + summary(crash));
   out += notes(facts.notes);
-  out += section("timeline", "Timeline (UTC)", timeline(crash));
+  out += section("timeline", "Timeline (UTC)", std::string(kTimelineSlot) + "\n");
   if (facts.map != nullptr) {
     out += section("map", "The map", map_part(*facts.map));
   }

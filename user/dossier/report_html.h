@@ -21,8 +21,9 @@ struct PageFacts {
   std::string main_path;                                ///< the main package's import path, to tell whose a frame is
 };
 
-/// The page: some hundred KiB, 8 MiB at most. Everything that the target wrote is escaped, and a
-/// Content-Security-Policy names the page's own style and script by their sums: nothing else is loaded or run.
+/// The page, with the timeline's slot (timeline_files.h): some hundred KiB, 8 MiB at most. Everything that the target
+/// wrote is escaped, and a Content-Security-Policy names the page's own style and script by their sums: nothing else is
+/// loaded or run.
 std::string report_html(const PageFacts& facts);
 
 }  // namespace mapwatch::dossier

@@ -100,6 +100,15 @@ std::vector<std::string> names_in(const std::string& path) {
   return names;
 }
 
+template <typename Each>
+void for_each_line(const std::string& text, const Each& each) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    each(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+}
+
 /// Held while dossiers are added or removed: the other mapwatch processes wait.
 class Lock {
  public:
@@ -196,6 +205,58 @@ Result<std::string> Store::add(const std::string& id, const std::vector<DossierF
   return path_of(id);
 }
 
+Result<void> Store::link_others(const std::string& id, const std::string& temporary) {
+  for (const std::string& name : names_in(path_of(id))) {
+    const std::string from = id + "/" + name;
+    if (::linkat(dir_.get(), from.c_str(), dir_.get(), (temporary + "/" + name).c_str(), 0) != 0 && errno != EEXIST) {
+      return fail_errno("cannot link " + path_of(from));
+    }
+  }
+  return {};
+}
+
+Result<void> Store::exchange(const std::string& temporary, const std::string& id) {
+  if (::renameat2(dir_.get(), temporary.c_str(), dir_.get(), id.c_str(), RENAME_EXCHANGE) == 0) {
+    return {};
+  }
+  // A file system that cannot exchange: for a moment there is neither.
+  const std::string aside = temporary + ".old";
+  if (errno != EINVAL || ::renameat(dir_.get(), id.c_str(), dir_.get(), aside.c_str()) != 0) {
+    return fail_errno("cannot rename " + path_of(temporary));
+  }
+  if (::renameat(dir_.get(), temporary.c_str(), dir_.get(), id.c_str()) != 0) {
+    const int why = errno;
+    ::renameat(dir_.get(), aside.c_str(), dir_.get(), id.c_str());
+    return fail_errno("cannot rename " + path_of(temporary), why);
+  }
+  return {};
+}
+
+Result<void> Store::replace(const std::string& id, const std::vector<DossierFile>& files) {
+  const Lock lock(dir_.get());
+  if (!lock.ok()) {
+    return fail_errno("cannot lock " + path_);
+  }
+  remove_unfinished();
+  const std::string old_sums = TRY(read(id, std::string(kSums)));
+  std::vector<DossierFile> all = files;
+  std::string sums = sums_text(files);
+  for_each_line(old_sums, [&](const std::string& line) {
+    const bool replaced = std::ranges::any_of(files, [&](const DossierFile& file) {
+      return line.ends_with("  " + file.name) && line.size() == 66 + file.name.size();
+    });
+    sums += replaced ? "" : line + "\n";
+  });
+  all.push_back({std::string(kSums), std::move(sums)});
+  const std::string temporary = std::string(kUnfinished) + id;
+  auto done = write(temporary, all);
+  done = done ? link_others(id, temporary) : done;
+  done = done ? exchange(temporary, id) : done;
+  ::fsync(dir_.get());
+  remove_unfinished();  // what was in its place
+  return done;
+}
+
 Result<void> Store::prune(const std::string& newest) {
   std::vector<DossierEntry> entries = TRY(list());
   std::uint64_t bytes = 0;
@@ -268,16 +329,13 @@ Result<std::vector<std::string>> Store::verify(const std::string& id) const {
   std::vector<std::string> wrong;
   std::map<std::string, std::string> sums;
   const std::string text = TRY(read(id, std::string(kSums)));
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string line = text.substr(begin, end - begin);
-    begin = end + 1;
+  for_each_line(text, [&](const std::string& line) {
     if (line.size() < 67 || line.substr(64, 2) != "  " || line.find('/') != std::string::npos) {
       wrong.push_back(fmt::format("{}: not understood: {}", kSums, escape(line)));
     } else {
       sums[line.substr(66)] = line.substr(0, 64);
     }
-  }
+  });
   for (const std::string& name : names_in(path_of(id))) {
     if (name != kSums && !sums.contains(name)) {
       wrong.push_back(escape(name) + ": not in " + std::string(kSums));

@@ -39,6 +39,10 @@ class Store {
   /// Writes the files (0600) and their SHA256SUMS under a temporary name, then renames the whole. The path of the new
   /// directory. A failure (a full disk) leaves nothing behind.
   Result<std::string> add(const std::string& id, const std::vector<DossierFile>& files);
+  /// Puts `files` in the place of those of the same names, or beside the others, with new sums: by another directory
+  /// that takes the dossier's place in one step, so that whoever looks sees the old files or the new ones. kUsage when
+  /// there is no such dossier; other failures leave it as it was.
+  Result<void> replace(const std::string& id, const std::vector<DossierFile>& files);
   /// Oldest first.
   Result<std::vector<DossierEntry>> list() const;
   /// Its files' names, sorted. kUsage when there is no dossier `id`.
@@ -58,6 +62,9 @@ class Store {
   Store(std::string path, UniqueFd dir, StoreLimits limits)
       : path_(std::move(path)), dir_(std::move(dir)), limits_(limits) {}
   Result<void> write(const std::string& temporary, const std::vector<DossierFile>& files);
+  /// Files of a dossier that `temporary` has not got, as the same files.
+  Result<void> link_others(const std::string& id, const std::string& temporary);
+  Result<void> exchange(const std::string& temporary, const std::string& id);
   /// What stat(2) says of a dossier that is there.
   Result<struct stat> check(const std::string& id) const;
   Result<void> prune(const std::string& newest);

@@ -10,8 +10,8 @@ namespace {
 
 struct Rule {
   std::string_view symbol;
-  std::string_view function;
-  std::size_t ordinal = 0;  ///< among the function's references to variables, from 0
+  std::string_view function;  ///< empty: nothing but the symbol table tells
+  std::size_t ordinal = 0;    ///< among the function's references to variables, from 0
   std::uint64_t RuntimeGlobals::*member = nullptr;
 };
 
@@ -23,6 +23,8 @@ constexpr Rule kRules[] = {
     {"runtime.allp", "runtime.gcMarkTinyAllocs", 0, &RuntimeGlobals::allp},
     {"runtime.sched", "runtime.oneNewExtraM", 2, &RuntimeGlobals::sched},
     {"runtime.gcphase", "runtime.queuefinalizer", 0, &RuntimeGlobals::gcphase},
+    {"runtime.runtimeInitTime", "", 0, &RuntimeGlobals::init_time},
+    {"time.startNano", "", 0, &RuntimeGlobals::time_start},
 };
 // The longest of those functions has some 1,200 bytes.
 constexpr std::size_t kMaxCode = 8192;
@@ -88,7 +90,7 @@ RuntimeGlobals find_runtime_globals(const Image& image, const std::optional<Modu
     return globals;
   }
   for (const Rule& rule : kRules) {
-    const auto function = find(rule.function);
+    const auto function = rule.function.empty() ? std::nullopt : find(rule.function);
     if (!function || !module || function->end - function->entry > kMaxCode) {
       continue;
     }

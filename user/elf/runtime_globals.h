@@ -26,10 +26,12 @@ struct RuntimeGlobals {
   std::uint64_t allgs = 0;    ///< []*g
   std::uint64_t allgptr = 0;  ///< **g, the same array; with allglen it is what the runtime reads without a lock
   std::uint64_t allglen = 0;
-  std::uint64_t allm = 0;     ///< *m, a list by m.alllink
-  std::uint64_t allp = 0;     ///< []*p
-  std::uint64_t sched = 0;    ///< schedt
-  std::uint64_t gcphase = 0;  ///< uint32: 0 off, 1 mark, 2 mark termination
+  std::uint64_t allm = 0;        ///< *m, a list by m.alllink
+  std::uint64_t allp = 0;        ///< []*p
+  std::uint64_t sched = 0;       ///< schedt
+  std::uint64_t gcphase = 0;     ///< uint32: 0 off, 1 mark, 2 mark termination
+  std::uint64_t init_time = 0;   ///< runtime.runtimeInitTime, int64 nanotime; by the symbol table only, as the next
+  std::uint64_t time_start = 0;  ///< time.startNano; programs without package time have none
 };
 
 /// `find` gives a function by its pclntab name.

@@ -130,6 +130,7 @@ CrashReport build_crash(const correlate::Crash& crash, symbolize::Symbolizer& sy
   report.lead_ns = lead.process_ns;
   report.map_lead_ns = lead.map_ns;
   report.hazard_ids = std::move(lead.ids);
+  report.prior = std::move(lead.all);
   report.frozen_ns = crash.frozen_ns;
   report.process = subject.info;
   report.map.addr = crash.map;

@@ -15,9 +15,13 @@ void PrintedLog::note(std::uint32_t tgid, const HazardReport& hazard) {
   }
   Process& process = processes_[tgid];
   const bool known = std::any_of(process.hazards.begin(), process.hazards.end(),
-                                 [&](const Printed& printed) { return printed.id == hazard.id; });
+                                 [&](const PriorHazard& printed) { return printed.id == hazard.id; });
   if (!known && process.hazards.size() < kMaxIds) {
-    process.hazards.push_back({hazard.id, hazard.printed_ns});
+    process.hazards.push_back({hazard.id,
+                               hazard.time_ns,
+                               hazard.printed_ns,
+                               hazard.map.addr,
+                               {hazard.accesses[0].op, hazard.accesses[1].op}});
   }
   if (process.maps.size() < kMaxMaps) {
     process.maps.emplace(hazard.map.addr, hazard.printed_ns);
@@ -30,9 +34,10 @@ PrintedLog::Lead PrintedLog::lead(std::uint32_t tgid, std::uint64_t map, std::ui
   if (found == processes_.end()) {
     return lead;
   }
-  for (const Printed& printed : found->second.hazards) {
-    if (printed.at_ns < crash_ns) {
-      lead.process_ns = std::max(lead.process_ns.value_or(0), crash_ns - printed.at_ns);
+  lead.all = found->second.hazards;
+  for (const PriorHazard& printed : found->second.hazards) {
+    if (printed.printed_ns < crash_ns) {
+      lead.process_ns = std::max(lead.process_ns.value_or(0), crash_ns - printed.printed_ns);
       lead.ids.push_back(printed.id);
     }
   }

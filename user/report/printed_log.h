@@ -19,6 +19,7 @@ class PrintedLog {
     std::optional<std::uint64_t> process_ns;  ///< from the first printed hazard of the process to the crash
     std::optional<std::uint64_t> map_ns;      ///< the same, of the very map
     std::vector<std::string> ids;             ///< printed before the crash, in order
+    std::vector<PriorHazard> all;             ///< printed so far, in order; at most 64
   };
 
   /// A hazard of process `tgid` was written, at hazard.printed_ns.
@@ -27,12 +28,8 @@ class PrintedLog {
   void forget_process(std::uint32_t tgid);
 
  private:
-  struct Printed {
-    std::string id;
-    std::uint64_t at_ns = 0;
-  };
   struct Process {
-    std::vector<Printed> hazards;                           ///< the first time of each id
+    std::vector<PriorHazard> hazards;                       ///< the first time of each id
     std::unordered_map<std::uint64_t, std::uint64_t> maps;  ///< map address -> first time
   };
   std::map<std::uint32_t, Process> processes_;

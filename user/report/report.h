@@ -53,6 +53,15 @@ struct HazardReport {
   AccessReport accesses[2];
 };
 
+/// A hazard of the process that crashed, told before its crash was.
+struct PriorHazard {
+  std::string id;
+  std::uint64_t time_ns = 0;     ///< when it was seen first, CLOCK_MONOTONIC
+  std::uint64_t printed_ns = 0;  ///< when that had left mapwatch; may be after the crash
+  std::uint64_t map = 0;
+  mw_op ops[2] = {MW_OP_NONE, MW_OP_NONE};
+};
+
 struct CrashReport {
   std::string id;
   std::uint64_t time_ns = 0;
@@ -73,6 +82,7 @@ struct CrashReport {
   std::optional<symbolize::Frame> created_by;
   std::optional<AccessReport> other;
   std::vector<std::string> hazard_ids;  ///< printed before the crash, in order of first sight
+  std::vector<PriorHazard> prior;       ///< these, and those that were printed between the crash and its report
   std::optional<std::string> dossier;
   std::optional<std::uint64_t> frozen_ns;
 };

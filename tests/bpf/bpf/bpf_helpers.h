@@ -10,6 +10,7 @@
 struct pt_regs;
 
 int bpf_probe_read_user(void* to, mw_u32 size, const void* from);
+int bpf_probe_read_kernel(void* to, mw_u32 size, const void* from);
 int bpf_copy_from_user(void* to, mw_u32 size, const void* from);
 mw_u64 bpf_ktime_get_ns();
 mw_u64 bpf_get_current_pid_tgid();

@@ -12,7 +12,7 @@ from .dossier import crashed
 from .fixtures import NEWEST, build
 from .harness import case, expect
 
-REDACTED = {"report.txt", "report.json", "report.html", "goroutines.txt", "buildinfo.txt", "maps.json", "map.svg",
+REDACTED = {"report.txt", "report.json", "timeline.json", "report.html", "goroutines.txt", "buildinfo.txt", "maps.json", "map.svg",
             "REDACTED.txt", "SHA256SUMS"}
 
 

@@ -16,7 +16,7 @@ class Lines(threading.Thread):
 
     def __init__(self, pipe):
         super().__init__(daemon=True)
-        self.pipe, self.lines, self.ended = pipe, [], False
+        self.pipe, self.lines, self.times, self.ended = pipe, [], [], False
         self.changed = threading.Condition()
         self.start()
 
@@ -24,6 +24,7 @@ class Lines(threading.Thread):
         for line in self.pipe:
             with self.changed:
                 self.lines.append(line.rstrip("\n"))
+                self.times.append(time.monotonic_ns())
                 self.changed.notify_all()
         with self.changed:
             self.ended = True
@@ -48,14 +49,14 @@ class Lines(threading.Thread):
 
 
 class Process:
-    """A child that is never left behind."""
+    """A child that is never left behind. stderr: where it goes instead of a pipe that is read here."""
 
-    def __init__(self, command, **options):
+    def __init__(self, command, stderr=subprocess.PIPE, **options):
         self.command = [str(c) for c in command]
-        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, text=True, errors="replace", **options)
+        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                                      text=True, errors="replace", **options)
         self.pid = self.child.pid
-        self.out, self.err = Lines(self.child.stdout), Lines(self.child.stderr)
+        self.out, self.err = Lines(self.child.stdout), Lines(self.child.stderr or [])
 
     def running(self):
         return self.child.poll() is None
@@ -89,14 +90,14 @@ class Process:
 class Target(Process):
     """A scenario of the fixture, held at its start until release()."""
 
-    def __init__(self, binary, scenario, *args, pace="0", seconds=None, env=None, held=True, extra=(), **options):
+    def __init__(self, binary, scenario, *args, pace="0", seconds=None, env=None, held=True, extra=(), wrap=(), **options):
         flags = ["-pace", pace, *extra]
         if seconds is not None:
             flags += ["-for", f"{seconds}s"]
         if held:
             flags.append("-start-on-stdin")
         full_env = dict(os.environ, **env) if env else None
-        super().__init__([binary, *flags, scenario, *args], env=full_env, **options)
+        super().__init__([*wrap, binary, *flags, scenario, *args], env=full_env, **options)
         if not self.out.wait("^ready$", 10 * PATIENCE):
             status = self.child.poll()
             self.close()

@@ -102,6 +102,41 @@ TEST_F(StoreTest, TheRestOfAKilledWriterIsRemoved) {
   EXPECT_FALSE(fs::exists(root_ + "/state/dossiers/.unfinished-0-x"));
 }
 
+TEST_F(StoreTest, ReplacesFilesInOneStep) {
+  Store store = open();
+  const std::string path = store.add("1-a", files_).value();
+  struct stat before = {}, after = {};
+  ASSERT_EQ(::stat((path + "/maps.txt").c_str(), &before), 0);
+  ASSERT_TRUE(store.replace("1-a", {{"report.txt", "new\n"}, {"timeline.json", "{}"}}));
+  EXPECT_EQ(store.read("1-a", "report.txt").value(), "new\n");
+  EXPECT_EQ(store.read("1-a", "timeline.json").value(), "{}");
+  ASSERT_EQ(::stat((path + "/maps.txt").c_str(), &after), 0);
+  EXPECT_EQ(before.st_ino, after.st_ino) << "what stays is not written again";
+  EXPECT_EQ(after.st_nlink, 1u);
+  EXPECT_TRUE(store.verify("1-a").value().empty());
+  EXPECT_EQ(mode_of(path), 0700u);
+  EXPECT_EQ(mode_of(path + "/timeline.json"), 0600u);
+  EXPECT_EQ(std::distance(fs::directory_iterator(root_ + "/state/dossiers"), {}), 1);
+}
+
+TEST_F(StoreTest, ReplacingKeepsTheSumsOfWhatWasDamagedMeanwhile) {
+  Store store = open();
+  const std::string path = store.add("1-a", files_).value();
+  std::ofstream(path + "/maps.txt", std::ios::app) << "x";
+  ASSERT_TRUE(store.replace("1-a", {{"report.txt", "new\n"}}));
+  EXPECT_EQ(store.verify("1-a").value(), std::vector<std::string>{"maps.txt: changed"});
+}
+
+TEST_F(StoreTest, AReplacementThatFailsChangesNothing) {
+  Store store = open();
+  ASSERT_TRUE(store.add("1-a", files_));
+  EXPECT_FALSE(store.replace("1-a", {{"report.txt", "new\n"}, {"no/such/place", "x"}}));
+  EXPECT_EQ(store.read("1-a", "report.txt").value(), "a crash\n");
+  EXPECT_TRUE(store.verify("1-a").value().empty());
+  EXPECT_EQ(store.replace("2-b", {{"report.txt", "x"}}).error().kind, ErrorKind::kUsage);
+  EXPECT_EQ(ids(store), Ids{"1-a"});
+}
+
 TEST_F(StoreTest, NamesThatLeadElsewhereAreNoDossiers) {
   Store store = open();
   fs::create_directories(root_ + "/state/victim");

@@ -108,6 +108,10 @@ TEST(PrintedLog, LeadCountsFromTheFirstPrintedHazardOfTheProcess) {
   EXPECT_EQ(lead.process_ns, 700u);
   EXPECT_EQ(lead.map_ns, 600u);
   EXPECT_EQ(lead.ids, (std::vector<std::string>{"a", "b"}));
+  ASSERT_EQ(lead.all.size(), 3u) << "with what was printed after the crash";
+  EXPECT_EQ(lead.all[0].printed_ns, 300u) << "the first time";
+  EXPECT_EQ(lead.all[0].map, 0xd000u);
+  EXPECT_EQ(lead.all[2].id, "d");
   EXPECT_FALSE(log.lead(7, 0xe000, 1'000).map_ns) << "printed after the crash";
   EXPECT_FALSE(log.lead(7, 0, 1'000).map_ns) << "unknown map";
   EXPECT_FALSE(log.lead(7, 0xc000, 300).process_ns) << "not before";
