@@ -1,5 +1,6 @@
 #include "app/crash_recorder.h"
 
+#include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
@@ -37,10 +38,23 @@ forensics::RegisterMap registers_of(const Frozen& frozen, const proc::ProcFs& pr
   return out;
 }
 
-/// Terminal multiplexers continue a program of theirs that stops, as soon as it does.
+/// Terminal multiplexers continue a program of theirs that stops, as soon as it does. A thread whose registers were
+/// read walks back into the stop by itself, when the machine gets round to it: one that does not stand yet is looked at
+/// again.
 bool stands_still(const Frozen& frozen, const proc::ProcFs& procfs) {
-  const auto status = procfs.thread_status(frozen.target.pid(), static_cast<int>(frozen.event.head.tid));
-  return status && (status->state == 'T' || status->state == 't');
+  constexpr int kLooks = 50;
+  for (int look = 0; look < kLooks; ++look) {
+    const auto status = procfs.thread_status(frozen.target.pid(), static_cast<int>(frozen.event.head.tid));
+    if (!status || status->state == 'Z' || status->state == 'X') {
+      return false;
+    }
+    if (status->state == 'T' || status->state == 't') {
+      return true;
+    }
+    const timespec nap = {0, 100'000};
+    ::nanosleep(&nap, nullptr);
+  }
+  return false;
 }
 
 }  // namespace

@@ -34,13 +34,28 @@ void add(Timeline& timeline, Moment moment, std::uint64_t at_ns, std::uint32_t t
   timeline.events.push_back(std::move(event));
 }
 
-void add_calls(Timeline& timeline, const mw_dying& calls) {
+/// The kernel side knows one thread that dies, and the beginning of Go's words. A thread that another fatal event names
+/// dies, too, and may have begun before anybody looked.
+bool first_is_gos(const Ending& ending) {
+  const mw_dying& calls = *ending.calls;
+  return calls.first_ns == calls.go_ns || std::ranges::any_of(ending.others, [&](const OtherFatal& other) {
+           return other.tid == calls.first_tid && other.at_ns <= calls.first_ns;
+         });
+}
+
+bool gos_words_seen(const Ending& ending) {
+  return ending.calls->go_ns != 0 || (ending.calls->first_ns != 0 && first_is_gos(ending));
+}
+
+void add_calls(Timeline& timeline, const Ending& ending) {
+  const mw_dying& calls = *ending.calls;
   timeline.stderr_writes = calls.writes;
   timeline.stderr_bytes = calls.bytes;
-  if (calls.first_ns != 0 && calls.first_ns != calls.go_ns) {
-    add(timeline, Moment::kOtherWrite, calls.first_ns, calls.first_tid);
+  const bool gos = first_is_gos(ending);
+  if (calls.first_ns != 0) {
+    add(timeline, gos ? Moment::kGoSays : Moment::kOtherWrite, calls.first_ns, calls.first_tid);
   }
-  if (calls.go_ns != 0) {
+  if (calls.go_ns != 0 && !gos) {
     add(timeline, Moment::kGoSays, calls.go_ns, calls.go_tid);
   }
   if (calls.exit_ns != 0) {
@@ -52,8 +67,10 @@ void add_calls(Timeline& timeline, const mw_dying& calls) {
 /// What the kernel side did not note of the end, and why.
 void add_missing(Timeline& timeline, const Ending& ending, std::uint64_t let_go_ns) {
   std::vector<std::string>& missing = timeline.missing;
+  bool begun = false;
   for (const OtherFatal& other : ending.others) {
     if (other.at_ns < let_go_ns) {
+      begun = true;
       missing.push_back(
           fmt::format("goroutine {} reached the fatal path before the process stood still: what it printed until then "
                       "was not seen",
@@ -73,7 +90,7 @@ void add_missing(Timeline& timeline, const Ending& ending, std::uint64_t let_go_
                                                 static_cast<double>(ending.calls_until_ns - let_go_ns) / kSecond)
                                   : "";
     const bool closed = cut || ending.gone_ns;
-    if (closed && ending.calls->go_ns == 0) {
+    if (closed && !begun && !gos_words_seen(ending)) {
       missing.push_back("Go's error did not come to stderr (descriptor 2)" + until);
     }
     if (closed && ending.calls->exit_ns == 0) {
@@ -176,7 +193,7 @@ Timeline build_timeline(const report::CrashReport& crash, const TimelineFacts& f
   }
   add(timeline, Moment::kLetGo, facts.let_go_ns);
   if (facts.ending.calls) {
-    add_calls(timeline, *facts.ending.calls);
+    add_calls(timeline, facts.ending);
   }
   if (facts.ending.gone_ns) {
     add(timeline, Moment::kGone, *facts.ending.gone_ns);

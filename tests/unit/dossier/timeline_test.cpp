@@ -105,6 +105,19 @@ TEST_F(TimelineTest, AWriteThatIsNotGosIsAnEventOfItsOwn) {
   EXPECT_NE(timeline_text(build()).find("a write on stderr that is not Go's error [thread 4040]"), std::string::npos);
 }
 
+TEST_F(TimelineTest, AThreadThatAlsoDiesGoesOnWithGosWords) {
+  facts_.ending.others = {{kCrash + 1, 23, 4040}};
+  facts_.ending.calls->first_ns = kCrash + 4 * kMs + 1;
+  facts_.ending.calls->first_tid = 4040;
+  facts_.ending.calls->go_ns = 0;
+  EXPECT_EQ(words(), (Words{"attached", "fatal", "other_fatal", "let_go", "go_says", "exit", "gone"}));
+  EXPECT_EQ(build().events[4].tid, 4040u);
+  EXPECT_EQ(build().missing.size(), 1u) << missing();
+  facts_.ending.calls->first_tid = 4041;  // somebody else: nothing is known of the words that 23 may have begun
+  EXPECT_EQ(words(), (Words{"attached", "fatal", "other_fatal", "let_go", "other_write", "exit", "gone"}));
+  EXPECT_EQ(build().missing.size(), 1u) << missing();
+}
+
 TEST_F(TimelineTest, TimesThatCannotBeAreTold) {
   facts_.ending.calls->exit_ns = kCrash + 4 * kMs + 5;
   EXPECT_EQ(missing(), "exit comes before go_says: one of their times is wrong\n");
