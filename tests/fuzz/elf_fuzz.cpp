@@ -1,10 +1,13 @@
 // A Go executable with some bytes changed, or any bytes at all: ELF image, build info, pclntab, moduledata, type names,
-// frames, unwinding, the plan's prologues. Every error is fine, every answer too; the sanitizers judge the reads.
+// frames, unwinding, the plan's prologues, call sites and pointers. Every error is fine, every answer too; the
+// sanitizers judge the reads.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <vector>
 
+#include "arch/call_sites.h"
 #include "arch/instruction.h"
 #include "arch/prologue.h"
 #include "elf/go_binary.h"
@@ -20,6 +23,13 @@ using test::TinyGo;
 void ask_everything(const elf::GoBinary& binary) {
   (void)binary.runtime_layout();
   (void)binary.runtime_globals();
+  std::vector<std::uint64_t> entries;
+  for (const elf::Function& function : binary.functions()) {
+    if (entries.size() < 64 && (entries.empty() || entries.back() < function.entry)) {
+      entries.push_back(function.entry);
+    }
+  }
+  (void)arch::find_call_sites(binary, entries);
   std::size_t asked = 0;
   for (const elf::Function& function : binary.functions()) {
     if (++asked > 64) {

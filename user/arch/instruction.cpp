@@ -131,7 +131,18 @@ std::optional<Instruction> decode(Bytes code, std::uint64_t address) {
     out.target = direct_target(insn, address);
   }
   take_operands(out, insn, operands);
+  const bool rip_relative = (insn.attributes & ZYDIS_ATTRIB_HAS_MODRM) != 0 && insn.raw.modrm.mod == 0 &&
+                            insn.raw.modrm.rm == 5 && insn.raw.disp.size == 32;
+  if (rip_relative) {
+    out.refers = address + insn.length + static_cast<std::uint64_t>(insn.raw.disp.value);
+  }
   return out;
+}
+
+unsigned zydis_length(Bytes code) {
+  ZydisDecodedInstruction insn;
+  return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder(), nullptr, code.data(), code.size(), &insn)) ? insn.length
+                                                                                                           : 0;
 }
 
 std::string_view to_string(InstructionClass kind) {

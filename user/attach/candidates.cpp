@@ -81,7 +81,9 @@ std::optional<Candidate> find_candidate(std::string_view name) {
   if (at == kEntries.end() || at->name != name) {
     return std::nullopt;
   }
-  return at->candidate;
+  Candidate found = at->candidate;
+  found.name = at->name;
+  return found;
 }
 
 }  // namespace mapwatch::attach

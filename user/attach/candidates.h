@@ -13,6 +13,7 @@ struct Candidate {
   mw_arg arg = MW_ARG_NONE;
   /// Why it never gets a probe of its own, empty for the others.
   std::string_view never;
+  std::string_view name = {};  ///< static storage
 };
 
 /// What the function of that pclntab name does; nullopt for all that are of no interest.

@@ -40,15 +40,12 @@ ProbeSpec make_probe(const Node& node, mw_site_class site_class, const arch::Ins
   probe.op = node.candidate.op;
   probe.site_class = site_class;
   probe.arg = node.candidate.arg;
-  probe.function = node.function->name;
+  probe.function = node.candidate.name;
   probe.entry = node.function->entry;
   probe.address = insn.address;
   probe.file_offset = node.function->file_offset + offset;
   probe.instruction = insn.mnemonic;
-  const auto bytes = node.function->code.sub(offset, insn.length);  // decoded from there, so it is there
-  for (const std::byte byte : bytes->span()) {
-    probe.bytes.push_back(std::to_integer<std::uint8_t>(byte));
-  }
+  probe.bytes = arch::InstructionBytes(*node.function->code.sub(offset, insn.length));  // decoded from there
   probe.emulated = insn.emulated;
   return probe;
 }

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "arch/instruction.h"
 #include "elf/go_binary.h"
 #include "mapwatch/abi.h"
 
@@ -15,13 +17,15 @@ struct ProbeSpec {
   mw_op op = MW_OP_NONE;
   mw_site_class site_class = MW_SITE_NONE;
   mw_arg arg = MW_ARG_NONE;
-  std::string function;             ///< pclntab name
-  std::uint64_t entry = 0;          ///< virtual address of the function
-  std::uint64_t address = 0;        ///< virtual address of the probed instruction
-  std::uint64_t file_offset = 0;    ///< what the kernel attaches by
-  std::string instruction;          ///< "push", "jbe", "call", ... as decoded
-  std::vector<std::uint8_t> bytes;  ///< original bytes of the instruction, compared with the mapped file before attach
-  bool emulated = false;            ///< the kernel emulates it (no single step)
+  std::string_view function;      ///< pclntab name of what is operated with; static storage
+  std::string_view caller;        ///< MW_SITE_CALL: of the function that calls it; lives as long as the binary
+  std::uint64_t entry = 0;        ///< virtual address of the function that holds the instruction
+  std::uint64_t address = 0;      ///< virtual address of the probed instruction
+  std::uint64_t file_offset = 0;  ///< what the kernel attaches by
+  std::string_view instruction;   ///< "push", "jbe", "call", ... as decoded; static storage
+  arch::InstructionBytes bytes;   ///< as in the file, compared with the mapped text before attach
+  bool emulated = false;          ///< the kernel emulates it (no single step)
+  bool initialiser = false;       ///< MW_SITE_CALL: in a package's initialiser, which does not run once main does
 };
 
 /// It sits on the way to Go's fatal error: hit once in the life of a process, and always armed.

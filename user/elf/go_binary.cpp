@@ -15,6 +15,7 @@
 #include "elf/name_index.h"
 #include "elf/offsets.h"
 #include "elf/pclntab.h"
+#include "elf/pointer_search.h"
 #include "elf/runtime_globals.h"
 #include "elf/runtime_layout.h"
 #include "elf/types.h"
@@ -195,6 +196,23 @@ std::optional<Bytes> GoBinary::code(std::uint64_t begin, std::uint64_t end) cons
 
 std::optional<std::uint64_t> GoBinary::file_offset(std::uint64_t address) const {
   return impl_->image.code_offset(address);
+}
+
+std::vector<MappedBytes> GoBinary::executable_segments() const {
+  std::vector<MappedBytes> segments;
+  for (const Segment& segment : impl_->image.loads()) {
+    if (segment.executable) {
+      segments.push_back({segment.address, impl_->image.at(segment.address, segment.file_size).value_or(Bytes())});
+    }
+  }
+  return segments;
+}
+
+Result<std::vector<Pointer>> GoBinary::pointers_to(std::span<const std::uint64_t> targets) const {
+  const AddressRange apart[] = {{impl_->pcln.address(), impl_->pcln.end_address()},
+                                {impl_->functions.front().entry, impl_->functions.back().end},
+                                impl_->image.relocations().range()};
+  return find_pointers(impl_->image, impl_->module, apart, targets);
 }
 
 std::uint64_t GoBinary::first_load_address() const { return impl_->image.first_load_address(); }

@@ -94,6 +94,18 @@ struct AddressRange {
   std::uint64_t end = 0;
 };
 
+/// Bytes of the file and where they are mapped.
+struct MappedBytes {
+  std::uint64_t address = 0;
+  Bytes bytes;
+};
+
+/// A word at `address` that holds the address `target`.
+struct Pointer {
+  std::uint64_t address = 0;
+  std::uint64_t target = 0;
+};
+
 class GoBinary {
  public:
   /// Reads `file` (a whole ELF file), which must outlive the value. Errors: kMalformed (not ELF, truncated, no Go
@@ -125,6 +137,12 @@ class GoBinary {
   std::optional<Bytes> code(std::uint64_t begin, std::uint64_t end) const;
   /// File offset of a virtual address in an executable segment (what a uprobe is attached by).
   std::optional<std::uint64_t> file_offset(std::uint64_t address) const;
+  /// The segments that are mapped executable.
+  std::vector<MappedBytes> executable_segments() const;
+  /// For each of `targets` (ascending) that has one the first word of the program's data, as relocated, that holds it.
+  /// The functions' code, pclntab, which names every function, and the relocations are not looked at. kMalformed beyond
+  /// 1 GiB of data.
+  Result<std::vector<Pointer>> pointers_to(std::span<const std::uint64_t> targets) const;
   /// The lowest page-aligned PT_LOAD address: load bias = where the first segment is mapped - this.
   std::uint64_t first_load_address() const;
 

@@ -59,7 +59,11 @@ std::optional<ModuleData> find_module_data(const Image& image, const PclnTable& 
       return data;
     }
   }
-  std::vector<std::uint64_t> candidates = image.relocations().targeting(table.address(), kMaxCandidates);
+  const std::uint64_t wanted[] = {table.address()};
+  std::vector<std::uint64_t> candidates;
+  for (const Pointer& pointer : image.relocations().targeting(wanted, kMaxCandidates)) {
+    candidates.push_back(pointer.address);
+  }
   for (const Segment& segment : image.loads()) {
     if (segment.writable) {
       add_pointers(image, segment, table.address(), candidates);

@@ -141,7 +141,7 @@ Result<std::vector<Function>> PclnTable::functions(const Image& image, std::uint
   return functions;
 }
 
-std::optional<FuncRecord> PclnTable::record(const Image& image, std::size_t index) const {
+std::optional<PclnTable::Head> PclnTable::head(std::size_t index) const {
   const auto start = index < count_ ? func_offset(index) : std::nullopt;
   if (!start) {
     return std::nullopt;
@@ -161,31 +161,50 @@ std::optional<FuncRecord> PclnTable::record(const Image& image, std::size_t inde
   if (!fixed || !small) {
     return std::nullopt;
   }
-  at += sizeof(Small);
+  return Head{fixed->name_offset, fixed->args,  fixed->deferreturn, fixed->pcsp,
+              fixed->pcfile,      fixed->pcln,  fixed->npcdata,     fixed->cu_offset,
+              small->func_id,     small->flags, small->nfuncdata,   at + sizeof(Small)};
+}
+
+std::optional<FuncRecord> PclnTable::record(const Image& image, std::size_t index) const {
+  const auto start = head(index);
+  if (!start) {
+    return std::nullopt;
+  }
   FuncRecord record;
-  record.pcsp = fixed->pcsp;
-  record.func_id = small->func_id;
-  record.flags = small->flags;
-  record.pcfile = fixed->pcfile;
-  record.pcln = fixed->pcln;
-  record.cu_offset = fixed->cu_offset;
-  if (fixed->npcdata > kInlTreeIndex) {
+  record.pcsp = start->pcsp;
+  record.func_id = start->func_id;
+  record.flags = start->flags;
+  record.pcfile = start->pcfile;
+  record.pcln = start->pcln;
+  record.cu_offset = start->cu_offset;
+  std::uint64_t at = start->tables;
+  if (start->npcdata > kInlTreeIndex) {
     record.pc_inline = functions_.read<std::uint32_t>(at + 4 * kInlTreeIndex);
   }
-  at += 4 * std::uint64_t{fixed->npcdata};
-  if (small->nfuncdata > kInlTree && layout_ == PclnLayout::k116) {
+  at += 4 * std::uint64_t{start->npcdata};
+  if (start->nfuncdata > kInlTree && layout_ == PclnLayout::k116) {
     const std::uint64_t aligned = (functions_address() + at + 7) / 8 * 8;
     record.inline_tree = image.word(aligned + 8 * kInlTree);
     if (record.inline_tree == 0) {
       record.inline_tree.reset();
     }
-  } else if (small->nfuncdata > kInlTree) {
+  } else if (start->nfuncdata > kInlTree) {
     const auto offset = functions_.read<std::uint32_t>(at + 4 * kInlTree);
     if (offset && *offset != kNoValue) {
       record.inline_tree = *offset;
     }
   }
   return record;
+}
+
+std::uint64_t PclnTable::end_address() const {
+  const auto last = head(count_ - 1);
+  if (!last) {
+    return functions_address();
+  }
+  // Up to 1.17 the funcdata are 8-byte words, aligned.
+  return functions_address() + last->tables + 4 * std::uint64_t{last->npcdata} + 8 * std::uint64_t{last->nfuncdata} + 8;
 }
 
 std::optional<std::string_view> PclnTable::name(std::int32_t offset) const {

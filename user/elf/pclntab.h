@@ -46,6 +46,8 @@ class PclnTable {
   /// Absolute addresses of subtables, to know the moduledata by.
   std::uint64_t names_address() const { return address_ + names_offset_; }
   std::uint64_t functions_address() const { return address_ + functions_offset_; }
+  /// Behind the last function's record. Up to Go 1.17 each record holds the address of its function.
+  std::uint64_t end_address() const;
   /// What function entries are relative to, from the header; 0 when it is not stored there (k116, Go 1.26+).
   std::uint64_t header_text_start() const { return text_start_; }
 
@@ -64,6 +66,14 @@ class PclnTable {
   PclnTable() = default;
   std::uint64_t functab_entry_size() const { return layout_ == PclnLayout::k116 ? 16 : 8; }
   std::optional<std::uint64_t> func_offset(std::size_t index) const;
+  /// A _func's words before its tables of pcdata and funcdata.
+  struct Head {
+    std::int32_t name_offset, args;
+    std::uint32_t deferreturn, pcsp, pcfile, pcln, npcdata, cu_offset;
+    std::uint8_t func_id, flags, nfuncdata;
+    std::uint64_t tables;  ///< offset in functions_
+  };
+  std::optional<Head> head(std::size_t index) const;
 
   PclnLayout layout_ = PclnLayout::k120;
   std::uint64_t address_ = 0;

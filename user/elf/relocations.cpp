@@ -2,6 +2,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace mapwatch::elf {
@@ -12,6 +13,7 @@ struct DynamicInfo {
   std::uint64_t rela_size = 0;
   std::uint64_t rela_entry = sizeof(Elf64_Rela);
   std::uint64_t symbols = 0;
+  bool packed = false;
 };
 
 DynamicInfo read_dynamic(Bytes bytes) {
@@ -31,6 +33,9 @@ DynamicInfo read_dynamic(Bytes bytes) {
       case DT_RELAENT:
         info.rela_entry = tag->d_un.d_val;
         break;
+      case DT_RELR:
+        info.packed = true;
+        break;
       case DT_SYMTAB:
         info.symbols = tag->d_un.d_ptr;
         break;
@@ -49,6 +54,7 @@ Result<Relocations> Relocations::read(Bytes file, std::span<const Segment> loads
   }
   const DynamicInfo info = read_dynamic(*bytes);
   Relocations relocations;
+  relocations.packed_ = info.packed;
   if (info.rela_size == 0) {
     return relocations;
   }
@@ -58,6 +64,7 @@ Result<Relocations> Relocations::read(Bytes file, std::span<const Segment> loads
     return fail(ErrorKind::kMalformed, "ELF: the relocation table (DT_RELA) is not inside the file");
   }
   relocations.table_ = *table;
+  relocations.address_ = info.rela;
   relocations.count_ = table->size() / sizeof(Elf64_Rela);
   if (const auto symbols = offset_of(loads, info.symbols)) {
     relocations.symbols_ = file.from(*symbols).value_or(Bytes());
@@ -135,12 +142,12 @@ void Relocations::apply(std::uint64_t address, std::span<std::uint64_t> words) c
   }
 }
 
-std::vector<std::uint64_t> Relocations::targeting(std::uint64_t target, std::size_t limit) const {
-  std::vector<std::uint64_t> found;
+std::vector<Pointer> Relocations::targeting(std::span<const std::uint64_t> targets, std::size_t limit) const {
+  std::vector<Pointer> found;
   for (std::size_t i = 0; i < count_ && found.size() < limit; ++i) {
     const Entry candidate = entry(i);
-    if (resolve(candidate) == target) {
-      found.push_back(candidate.offset);
+    if (const auto value = resolve(candidate); value && std::ranges::binary_search(targets, *value)) {
+      found.push_back({candidate.offset, *value});
     }
   }
   return found;

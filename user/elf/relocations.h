@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "elf/go_binary.h"
 #include "elf/segment.h"
 
 namespace mapwatch::elf {
@@ -21,12 +22,16 @@ class Relocations {
   static Result<Relocations> read(Bytes file, std::span<const Segment> loads, const Segment& dynamic);
 
   std::size_t size() const { return count_; }
+  /// There are DT_RELR entries too.
+  bool packed() const { return packed_; }
+  /// Where the table itself lies: its addends are no pointers of the program.
+  AddressRange range() const { return {address_, address_ + table_.size()}; }
   /// The relocated word at `address`; nullopt when nothing is relocated there.
   std::optional<std::uint64_t> value(std::uint64_t address) const;
   /// Puts the relocated values among the words at `address` into `words`.
   void apply(std::uint64_t address, std::span<std::uint64_t> words) const;
-  /// At most `limit` addresses whose word is relocated to `target`.
-  std::vector<std::uint64_t> targeting(std::uint64_t target, std::size_t limit) const;
+  /// At most `limit` words that are relocated to one of `targets` (ascending).
+  std::vector<Pointer> targeting(std::span<const std::uint64_t> targets, std::size_t limit) const;
 
  private:
   struct Entry {
@@ -39,6 +44,8 @@ class Relocations {
 
   Bytes table_;
   Bytes symbols_;
+  std::uint64_t address_ = 0;
+  bool packed_ = false;
   std::size_t count_ = 0;
   std::size_t sorted_ = 0;  ///< the first sorted_ entries are R_X86_64_RELATIVE, by ascending offset
 };

@@ -34,6 +34,10 @@ std::optional<std::string_view> read_name(Bytes name) {
 
 }  // namespace
 
+bool is_name_of_type(const Image& image, const ModuleData& module, std::uint64_t address) {
+  return address >= kStringAt && read_type_name(image, module, address - kStringAt).has_value();
+}
+
 Result<std::string> read_type_name(const Image& image, const ModuleData& module, std::uint64_t address) {
   const auto malformed = [&](std::string_view what) {
     return fail(ErrorKind::kMalformed, fmt::format("no type descriptor at {:#x}: {}", address, what));

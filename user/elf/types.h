@@ -14,4 +14,7 @@ namespace mapwatch::elf {
 /// "map[string]*main.Session" for the descriptor at `address`; kMalformed when there is none.
 Result<std::string> read_type_name(const Image& image, const ModuleData& module, std::uint64_t address);
 
+/// The word at `address` is the place in a type descriptor that tells its name, by two offsets of 32 bits.
+bool is_name_of_type(const Image& image, const ModuleData& module, std::uint64_t address);
+
 }  // namespace mapwatch::elf

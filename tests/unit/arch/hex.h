@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,13 @@ class Code {
         data_.push_back(static_cast<std::byte>(high * 16 + digit));
         high = -1;
       }
+    }
+    return *this;
+  }
+  /// Four bytes, lowest first.
+  Code& append32(std::uint32_t value) {
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+      data_.push_back(static_cast<std::byte>(value >> shift));
     }
     return *this;
   }

@@ -58,10 +58,7 @@ class Program {
   };
   static void append_call(Code& code, std::uint64_t entry, std::uint64_t target) {
     const auto distance = static_cast<std::uint32_t>(target - (entry + code.size() + 5));
-    char hex[11];
-    std::snprintf(hex, sizeof hex, "e8%02x%02x%02x%02x", distance & 0xff, distance >> 8 & 0xff, distance >> 16 & 0xff,
-                  distance >> 24);
-    code.append(hex);
+    code.append("e8").append32(distance);
   }
   std::vector<Part> parts_;
   std::vector<Code> codes_;
@@ -70,7 +67,7 @@ class Program {
 std::vector<std::string> probed(const Plan& plan) {
   std::vector<std::string> names;
   for (const ProbeSpec& probe : plan.probes) {
-    names.push_back(probe.function);
+    names.emplace_back(probe.function);
   }
   return names;
 }
@@ -100,7 +97,7 @@ TEST(PlanTest, ASpecSaysAllThatAttachingNeeds) {
   EXPECT_EQ(probe.address, kBase + kSize + 0xa);
   EXPECT_EQ(probe.file_offset, kFileBase + kSize + 0xa);
   EXPECT_EQ(probe.instruction, "push");
-  EXPECT_EQ(probe.bytes, (std::vector<std::uint8_t>{0x55}));
+  EXPECT_EQ(probe.bytes, (arch::InstructionBytes{0x55}));
   EXPECT_TRUE(probe.emulated);
   EXPECT_THAT(plan.omissions, IsEmpty());
 }
@@ -111,7 +108,7 @@ TEST(PlanTest, BeforeGo121TheSiteIsTheStackCheck) {
   EXPECT_EQ(probe.site_class, MW_SITE_JCC);
   EXPECT_EQ(probe.address, kBase + 4);
   EXPECT_EQ(probe.instruction, "jbe");
-  EXPECT_EQ(probe.bytes, (std::vector<std::uint8_t>{0x0f, 0x86, 0xe0, 0, 0, 0}));
+  EXPECT_EQ(probe.bytes, (arch::InstructionBytes{0x0f, 0x86, 0xe0, 0, 0, 0}));
 }
 
 TEST(PlanTest, FatalAndThrow) {

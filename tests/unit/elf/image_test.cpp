@@ -73,9 +73,13 @@ TEST(Image, FindsRelocationsByTheirTarget) {
   const TinyGo program = with_relocations({relative(2, 0x222), relative(0, 0x111), relative(3, 0x222)});
   const auto image = Image::parse(program.view());
   ASSERT_TRUE(image);
-  EXPECT_EQ(image->relocations().targeting(0x222, 9).size(), 2U);
-  EXPECT_EQ(image->relocations().targeting(0x222, 1).size(), 1U);
-  EXPECT_EQ(image->relocations().targeting(0x999, 9).size(), 0U);
+  const auto targeting = [&](std::vector<std::uint64_t> targets, std::size_t limit) {
+    return image->relocations().targeting(targets, limit).size();
+  };
+  EXPECT_EQ(targeting({0x222}, 9), 2U);
+  EXPECT_EQ(targeting({0x222}, 1), 1U);
+  EXPECT_EQ(targeting({0x221, 0x222, 0x999}, 9), 2U);
+  EXPECT_EQ(targeting({0x999}, 9), 0U);
 }
 
 TEST(Image, RefusesRelocationTablesOutsideOfTheFile) {
@@ -125,6 +129,58 @@ TEST(Image, ReadsNotesAndEndsAtBrokenOnes) {
   EXPECT_FALSE(image->note("GNU", 9));
   program.put(0x1000, Elf64_Nhdr{0xffffffff, 3, 4});
   EXPECT_FALSE(Image::parse(program.view())->note("GNU", NT_GNU_BUILD_ID));
+}
+
+constexpr std::uint64_t kMain = TinyGo::kBase + TinyGo::kMain;
+constexpr std::uint64_t kAssign = TinyGo::kBase + TinyGo::kAssign;
+
+/// Addresses of the pointers to `targets`, as offsets in the file.
+std::vector<std::uint64_t> pointers(const TinyGo& program, const std::vector<std::uint64_t>& targets) {
+  const auto binary = GoBinary::parse(program.view());
+  EXPECT_TRUE(binary) << binary.error().message;
+  const auto found = binary->pointers_to(targets);
+  EXPECT_TRUE(found) << found.error().message;
+  std::vector<std::uint64_t> out;
+  for (const Pointer& pointer : *found) {
+    out.push_back(pointer.address - TinyGo::kBase);
+  }
+  return out;
+}
+
+TEST(Pointers, AreFoundInTheDataAndOnceForEachTarget) {
+  TinyGo program;
+  program.put(kSlot, kAssign).put(kSlot + 8, kAssign).put(kSlot + 16, kMain).put(kSlot + 28, kMain);
+  EXPECT_EQ(pointers(program, {kAssign}), (std::vector<std::uint64_t>{kSlot}));
+  EXPECT_EQ(pointers(program, {kMain - 1, kMain + 1}), std::vector<std::uint64_t>());
+  // main.main lies where the text begins, which moduledata says as well.
+  EXPECT_EQ(pointers(program, {kMain, kAssign}), (std::vector<std::uint64_t>{TinyGo::kModule + 176, kSlot}));
+  EXPECT_TRUE(pointers(program, {}).empty());
+}
+
+TEST(Pointers, CodeAndTablesOfFunctionsAreNotLookedAt) {
+  TinyGo program;
+  program.put(TinyGo::kMain + 40, kAssign)
+      .put(TinyGo::kPclntab + 0x1f0, kAssign)
+      .put(TinyGo::kFunctions + 0x80, kAssign);
+  EXPECT_TRUE(pointers(program, {kAssign}).empty());
+}
+
+// The name of a type is an offset, the next word mostly zero: in a large program it may look like an address.
+TEST(Pointers, NamesOfTypesAreNone) {
+  const std::uint64_t value = TinyGo::kTypeName - TinyGo::kTypes;
+  TinyGo program;
+  EXPECT_TRUE(pointers(program, {value}).empty());
+  EXPECT_EQ(pointers(program.put(kSlot, value), {value}), (std::vector<std::uint64_t>{kSlot}));
+}
+
+TEST(Pointers, OfPositionIndependentCodeAreRelocations) {
+  TinyGo program = with_relocations({relative(2, static_cast<std::int64_t>(kAssign)), relative(0, 0x111)});
+  program.put(kSlot + 8, kAssign);
+  EXPECT_EQ(pointers(program, {kAssign}), (std::vector<std::uint64_t>{kSlot + 16})) << "nor is the relocation's addend";
+  // DT_RELR entries have their addends in place.
+  TinyGo packed = with_relocations({relative(0, 0x111)});
+  packed.put(kSlot + 8, kAssign).put(kDynamic + 64, std::uint64_t{DT_RELR}).put(kDynamic + 80, std::uint64_t{DT_NULL});
+  EXPECT_EQ(pointers(packed, {kAssign}), (std::vector<std::uint64_t>{kSlot + 8}));
 }
 
 }  // namespace
