@@ -2,6 +2,7 @@
 #ifndef MAPWATCH_DETECTOR_BPF_H
 #define MAPWATCH_DETECTOR_BPF_H
 
+#include <adopt.bpf.h>
 #include <allowance.bpf.h>
 #include <emit.bpf.h>
 #include <limit.bpf.h>
@@ -268,9 +269,18 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
   struct mw_hit hit = {};
   hit.tgid = (mw_u32)(id >> 32);
   hit.tid = (mw_u32)id;
+  hit.layout_index = MW_COOKIE_LAYOUT(cookie);
+  hit.layout = mw_layout_at(hit.layout_index);
+  if (!hit.layout || !hit.layout->flags) {
+    counters->ignored += 1;
+    return 0;
+  }
   hit.policy = mw_policy_of(hit.tgid);
+  if (!hit.policy && (hit.layout->flags & MW_LAYOUT_ADOPT) && mw_adopt(id, hit.layout_index)) {
+    hit.policy = mw_policy_of(hit.tgid);
+  }
   hit.site_class = MW_COOKIE_CLASS(cookie);
-  if (!hit.policy) {
+  if (!hit.policy || (hit.policy->flags & MW_POLICY_IGNORE) || hit.policy->layout != hit.layout_index) {
     counters->ignored += 1;
     return 0;
   }
@@ -282,12 +292,6 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     }
   }
   if (hit.site_class == MW_SITE_JCC && (MW_REG(ctx, flags) & MW_FLAGS_JBE)) {
-    counters->ignored += 1;
-    return 0;
-  }
-  hit.layout_index = MW_COOKIE_LAYOUT(cookie);
-  hit.layout = mw_layout_at(hit.layout_index);
-  if (!hit.layout || !hit.layout->valid) {
     counters->ignored += 1;
     return 0;
   }

@@ -3,6 +3,7 @@
 #ifndef MAPWATCH_FATAL_BPF_H
 #define MAPWATCH_FATAL_BPF_H
 
+#include <adopt.bpf.h>
 #include <freeze.bpf.h>
 
 /* Frames between the fatal path and the probed function: the map function itself, maps.fatal (1.24+), a wrapper. */
@@ -69,7 +70,8 @@ static __always_inline int mw_on_fatal(struct pt_regs* ctx, mw_u64 cookie) {
   mw_u32 tgid = (mw_u32)(id >> 32);
   struct mw_counters* counters = mw_counters_here();
   struct mw_layout* layout = mw_layout_at(MW_COOKIE_LAYOUT(cookie));
-  if (!counters || !layout || !layout->valid || !mw_policy_of(tgid)) {
+  struct mw_policy* known = mw_policy_of(tgid);
+  if (!counters || !layout || !layout->flags || !mw_is_watched(known) || known->layout != MW_COOKIE_LAYOUT(cookie)) {
     return 0;
   }
   mw_u64 now = bpf_ktime_get_ns();
@@ -107,25 +109,6 @@ static __always_inline int mw_on_fatal(struct pt_regs* ctx, mw_u64 cookie) {
   struct mw_policy* policy = mw_policy_of(tgid);
   int map_fatal = (flags & MW_FATAL_TEXT_UNREADABLE) || mw_is_map_fatal(event->text);
   event->flags = flags | mw_freeze(tgid, (mw_u32)id, policy ? policy->flags : 0, map_fatal, now) | stack_flags << 8;
-  mw_event_submit(event);
-  return 0;
-}
-
-/* An exec keeps PID and start time and changes the binary: the old policy must not outlive it. */
-static __always_inline int mw_on_exec(void) {
-  mw_u64 id = bpf_get_current_pid_tgid();
-  mw_u32 tgid = (mw_u32)(id >> 32);
-  struct mw_counters* counters = mw_counters_here();
-  if (!counters || !mw_policy_of(tgid)) {
-    return 0;
-  }
-  mw_policy_drop(tgid);
-  struct mw_event_head* event = (struct mw_event_head*)mw_event_reserve(sizeof(*event));
-  if (!event) {
-    counters->lost_ring += 1;
-    return 0;
-  }
-  mw_head_fill(event, MW_EVENT_EXEC, sizeof(*event), bpf_ktime_get_ns(), id, 0);
   mw_event_submit(event);
   return 0;
 }

@@ -116,6 +116,11 @@ static __always_inline struct mw_policy* mw_policy_of(mw_u32 tgid) {
   return near && near->tgid == tgid ? near : (struct mw_policy*)bpf_map_lookup_elem(&mw_policies, &tgid);
 }
 
+/* 0, or why not: there is one already, or the table is full. */
+static __always_inline long mw_policy_insert(mw_u32 tgid, const struct mw_policy* policy) {
+  return bpf_map_update_elem(&mw_policies, &tgid, policy, BPF_NOEXIST);
+}
+
 static __always_inline void mw_policy_drop(mw_u32 tgid) {
   mw_u32 index = tgid % MW_MAX_TARGETS;
   struct mw_policy* near = (struct mw_policy*)bpf_map_lookup_elem(&mw_near_policies, &index);
@@ -214,6 +219,8 @@ static __always_inline void mw_freeze_note_submit(struct mw_freeze_note* note) {
 static __always_inline void mw_freeze_note_discard(struct mw_freeze_note* note) { bpf_ringbuf_discard(note, 0); }
 
 static __always_inline void* mw_event_reserve(mw_u64 size) { return bpf_ringbuf_reserve(&mw_ring, size, 0); }
+
+static __always_inline void mw_event_discard(void* event) { bpf_ringbuf_discard(event, 0); }
 
 /* Flag 0: the kernel wakes the reader only when it has caught up, so a storm costs one wake-up, not one an event. */
 static __always_inline void mw_event_submit(void* event) { bpf_ringbuf_submit(event, 0); }

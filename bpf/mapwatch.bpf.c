@@ -14,4 +14,6 @@ SEC("uprobe.multi.s") int mw_fatal_multi(struct pt_regs* ctx) { return mw_on_fat
 
 SEC("uprobe.s") int mw_fatal_perf(struct pt_regs* ctx) { return mw_on_fatal(ctx, bpf_get_attach_cookie(ctx)); }
 
-SEC("raw_tp/sched_process_exec") int mw_exec(void* ctx) { return mw_on_exec(); }
+SEC("raw_tp/sched_process_exec") int mw_exec(void* ctx) { return mw_on_exec(0); }
+
+SEC("raw_tp/sched_process_exec") int mw_every_exec(void* ctx) { return mw_on_exec(1); }

@@ -34,6 +34,7 @@ int main(int argc, char** argv) {
     return mapwatch::guardian::run_keeper(mapwatch::guardian::kSocketFd);
   }
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an EPIPE to handle, not a death with probes set
+  std::signal(SIGIO, SIG_IGN);    // of leases on files, which are looked at (base/file_lease.h)
   std::vector<std::string> env;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     env.emplace_back(*variable);

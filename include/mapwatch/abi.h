@@ -76,6 +76,11 @@ enum mw_arg {
 #define MW_COOKIE_LAYOUT(c) ((mw_u32)(((c) >> 16) & 0xffff))
 #define MW_COOKIE_SITE(c) ((mw_u32)((c) >> 32))
 
+enum mw_layout_flags {
+  MW_LAYOUT_VALID = 1,
+  MW_LAYOUT_ADOPT = 2, /* its probes stand in every process of the file, and a new one is watched from its first hit */
+};
+
 /* Facts of a binary, by the cookie's layout index. Offsets are bytes. */
 struct mw_layout {
   mw_u32 goid;      /* runtime.g.goid */
@@ -85,7 +90,7 @@ struct mw_layout {
   mw_u32 iter_map;  /* iterator -> map pointer */
   mw_u32 iter_type; /* iterator -> map type pointer */
   mw_u32 map_len;   /* map header -> count/used, 8 bytes */
-  mw_u32 valid;     /* 0: index not in use, hits are ignored */
+  mw_u32 flags;     /* mw_layout_flags; 0: index not in use, hits are ignored */
 };
 MW_ASSERT_SIZE(struct mw_layout, 32);
 
@@ -95,6 +100,8 @@ enum mw_policy_flags {
   MW_POLICY_FREEZE = 4,     /* stop the process at a concurrent map crash; only while a guardian watches it */
   MW_POLICY_FREEZE_ALL = 8, /* and at every other fatal error */
   MW_POLICY_PARTIAL = 16,   /* some sites are not armed at times: what was recorded may not be the last that happened */
+  MW_POLICY_ADOPTED = 32,   /* by the kernel side, until the user side has looked at the process */
+  MW_POLICY_IGNORE = 64,    /* not watched, though probes of its file stand in it */
 };
 
 /* What a process may be charged, by tgid (in the initial PID namespace). */
@@ -111,8 +118,10 @@ struct mw_policy {
   mw_u32 slot;         /* of its counters, below MW_MAX_TARGETS; filled by Kernel::set_policy */
   mw_u32 epoch;        /* of hit_limit: a new one starts the count again */
   mw_u64 hit_limit;    /* hits that are looked at in this epoch; 0: all */
+  mw_u32 layout;       /* of its binary: hits of another layout are another link's on the same file, and not counted */
+  mw_u32 pad0;
 };
-MW_ASSERT_SIZE(struct mw_policy, 56);
+MW_ASSERT_SIZE(struct mw_policy, 64);
 
 /* What was counted at one site. Per CPU; the user side sums them. */
 struct mw_site_counts {
@@ -137,7 +146,10 @@ enum mw_event_kind {
   MW_EVENT_EXEC = 3,   /* a watched process ran exec: struct mw_event_head */
   MW_EVENT_EXIT = 4,   /* a watched process' last thread exited: struct mw_event_head */
   MW_EVENT_OVER = 5,   /* a watched process used up its hits: struct mw_over_event */
+  MW_EVENT_NEW = 6,    /* one that is not watched ran exec (layout MW_NO_LAYOUT), or was adopted: mw_event_head */
 };
+
+#define MW_NO_LAYOUT MW_MAX_LAYOUTS
 
 struct mw_event_head {
   mw_u32 kind;
@@ -294,7 +306,11 @@ struct mw_counters {
   mw_u64 lost_slot;      /* watches that found their slot taken by another map */
   mw_u64 lost_read;      /* mark or iterator could not be read from user memory */
   mw_u64 torn;           /* visits that a changed generation made void */
+  mw_u64 lost_new;       /* of lost_ring: MW_EVENT_NEW; /proc has to be looked through */
 };
-MW_ASSERT_SIZE(struct mw_counters, 14 * 8);
+MW_ASSERT_SIZE(struct mw_counters, 15 * 8);
+
+/* Slot of the counters of all adopted processes. */
+#define MW_ADOPTED_SLOT 0u
 
 #endif /* MAPWATCH_ABI_H */

@@ -26,7 +26,7 @@ Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), doings(M
   layout.map_len = 0;
   layout.iter_map = 24;
   layout.iter_type = 16;
-  layout.valid = 1;
+  layout.flags = MW_LAYOUT_VALID;
   machine = this;
 }
 
@@ -78,6 +78,13 @@ void Machine::probe(const Goroutine& goroutine, pt_regs regs, mw_u64 cookie) {
   words[goroutine.g + layout.goid] = goroutine.g & 0xffff;
   mw_on_map(&regs, cookie);
   now += 1000;
+  current = outer;
+}
+
+void Machine::exec(mw_u32 tgid, bool every) {
+  const mw_u64 outer = current;
+  current = (static_cast<mw_u64>(tgid) << 32) | tgid;
+  mw_on_exec(every);
   current = outer;
 }
 
@@ -205,6 +212,12 @@ auto* find(Table& table, mw_u32 key) {
 }  // namespace
 
 mw_policy* mw_policy_of(mw_u32 tgid) { return find(machine->policies, tgid); }
+long mw_policy_insert(mw_u32 tgid, const mw_policy* policy) {
+  if (machine->policies.contains(tgid)) {
+    return -17;
+  }
+  return machine->policies_full || !machine->policies.emplace(tgid, *policy).second ? -7 : 0;
+}
 void mw_policy_drop(mw_u32 tgid) { machine->policies.erase(tgid); }
 mw_bucket* mw_bucket_of(mw_u32 tgid) { return find(machine->buckets, tgid); }
 mw_layout* mw_layout_at(mw_u32 index) { return index == 0 ? &machine->layout : nullptr; }
@@ -229,12 +242,19 @@ void* mw_event_reserve(mw_u64 size) {
   return &mapwatch::bpf_test::reserved;
 }
 
+void mw_event_discard(void*) {}
+
 void mw_event_submit(void* event) {
-  if (static_cast<mw_event_head*>(event)->kind == MW_EVENT_FATAL) {
+  const auto* head = static_cast<mw_event_head*>(event);
+  if (head->kind == MW_EVENT_NEW || head->kind == MW_EVENT_EXEC) {
+    machine->heads.push_back(*head);
+    return;
+  }
+  if (head->kind == MW_EVENT_FATAL) {
     machine->fatals.push_back(*static_cast<mw_fatal_event*>(event));
     return;
   }
-  if (static_cast<mw_event_head*>(event)->kind == MW_EVENT_OVER) {
+  if (head->kind == MW_EVENT_OVER) {
     machine->overs.push_back(*static_cast<mw_over_event*>(event));
     return;
   }

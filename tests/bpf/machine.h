@@ -40,6 +40,8 @@ class Machine {
   void hit(const Goroutine& goroutine, mw_op op, const GoMap& map, mw_site_class cls = MW_SITE_PUSH, mw_u64 rflags = 0);
   /// One step of an iterator, whose fields are in `words`.
   void iterate(const Goroutine& goroutine, mw_u64 iterator);
+  /// The process runs exec; `every`: the user side asked for all of them.
+  void exec(mw_u32 tgid, bool every);
   /// It reaches runtime.fatal, called in the frame at `frame` (its saved RBP; the return address lies 8 above).
   void fatal(const Goroutine& goroutine, mw_u64 frame);
   /// The frame of the operation that the goroutine's last hit began.
@@ -62,6 +64,8 @@ class Machine {
   std::vector<mw_access_event> events;
   std::vector<mw_fatal_event> fatals;
   std::vector<mw_over_event> overs;
+  std::vector<mw_event_head> heads;  ///< MW_EVENT_EXEC and MW_EVENT_NEW
+  bool policies_full = false;
   std::map<mw_u32, mw_u64> frozen;
   std::vector<mw_freeze_note> notes;
   bool notes_full = false;

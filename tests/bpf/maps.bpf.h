@@ -13,6 +13,7 @@
 
 void mw_host_yield(const char* point);
 mw_policy* mw_policy_of(mw_u32 tgid);
+long mw_policy_insert(mw_u32 tgid, const mw_policy* policy);
 void mw_policy_drop(mw_u32 tgid);
 mw_bucket* mw_bucket_of(mw_u32 tgid);
 mw_layout* mw_layout_at(mw_u32 index);
@@ -30,5 +31,6 @@ void mw_freeze_note_submit(mw_freeze_note* note);
 void mw_freeze_note_discard(mw_freeze_note* note);
 void* mw_event_reserve(mw_u64 size);
 void mw_event_submit(void* event);
+void mw_event_discard(void* event);
 
 #endif

@@ -49,6 +49,9 @@ class Freezer {
   /// It is gone, or its probes are, and its events are read.
   void drop(int pid);
 
+  std::optional<int> guardian_pid() const {
+    return guardian_ ? std::optional(static_cast<int>(guardian_->pid())) : std::nullopt;
+  }
   /// Readable when turn() has something to do.
   int fd() const { return wake_.get(); }
   /// Replaces a guardian that died.

@@ -22,20 +22,12 @@ constexpr int kToolFailed = 125;
 constexpr int kHazardsFound = 66;
 
 /// Watches what was held at an exec, if it is a Go program; true when it is watched now.
-bool take(Watcher& watcher, EventLoop& loop, Child& child, pid_t pid, std::string& why_not) {
+bool take(Watcher& watcher, Child& child, pid_t pid, std::string& why_not) {
   if (watcher.watches(pid)) {
     watcher.drop(pid);
   }
   const auto added = watcher.add(pid);
-  if (added) {
-    for (const auto& [watched, fd] : watcher.pidfds()) {
-      if (watched == pid) {
-        if (auto watching = loop.watch(fd); !watching) {
-          log::print_error(watching.error());
-        }
-      }
-    }
-  } else {
+  if (!added) {
     why_not = added.error().message;
     log::debug("PID {}: {}", pid, why_not);
   }
@@ -67,7 +59,7 @@ Result<int> run(const cli::Options& options, int& failure) {
   std::string why_not;
   bool ever = false;
   if (!child.ended()) {
-    ever = take(*watcher, loop, child, child.pid(), why_not);
+    ever = take(*watcher, child, child.pid(), why_not);
   }
   while (!child.ended()) {
     const EventLoop::Woken woken = TRY(loop.wait(100));
@@ -77,11 +69,11 @@ Result<int> run(const cli::Options& options, int& failure) {
       }
     }
     const Child::Turn turn = TRY(child.reap());
-    const std::vector<int> execs = TRY(watcher->turn());
+    const Watcher::Turn turned = TRY(watcher->turn());
     for (const pid_t pid : turn.held) {
-      ever = take(*watcher, loop, child, pid, why_not) || ever;
+      ever = take(*watcher, child, pid, why_not) || ever;
     }
-    for (const int pid : execs) {
+    for (const int pid : turned.execs) {
       // Not traced any more: its next program starts unheld.
       if (watcher->watches(pid) && std::find(turn.held.begin(), turn.held.end(), pid) == turn.held.end()) {
         watcher->drop(pid);

@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "app/binary_cache.h"
+#include "app/arms.h"
+#include "app/cpu_meter.h"
 #include "app/crash_recorder.h"
 #include "app/freezer.h"
 #include "app/report_thread.h"
@@ -33,23 +34,43 @@ namespace mapwatch::app {
 
 class Watcher {
  public:
-  /// Loads the kernel side. `findings_fd`: where findings go without --log-path (1, or 2 under `run`).
-  static Result<std::unique_ptr<Watcher>> create(const cli::Options& options, int findings_fd, const Clock& clock);
+  /// Loads the kernel side. `findings_fd`: where findings go without --log-path (1, or 2 under `run`). `execs`: with
+  /// kEvery the caller answers each process of Turn::news, by add, ignore or forget_new.
+  static Result<std::unique_ptr<Watcher>> create(const cli::Options& options, int findings_fd, const Clock& clock,
+                                                 attach::Kernel::Execs execs = attach::Kernel::Execs::kOfWatched);
   ~Watcher();
 
   /// Attaches to `pid`; all probes stand when it returns. Says so on stderr. Errors leave the process as it was.
-  Result<void> add(int pid);
+  /// `reach` kFile: the whole file may be armed, for the processes of it that are to come.
+  Result<void> add(int pid, Match reach = Match::kProcess);
   /// After an exec: the old program's probes went with its text.
   void drop(int pid);
   std::size_t targets() const { return targets_.size(); }
   bool watches(int pid) const { return targets_.contains(pid); }
+  /// New processes of this file are watched from their first operation on.
+  bool armed(const FileKey& key) const { return arms_.wide(key) != nullptr; }
+  /// Probes stand in the process (of the file `key`), and its hits are not to be looked at.
+  void ignore(int pid, const FileKey& key);
+  /// A process of Turn::news that is gone, or in which no probe can stand.
+  void forget_new(int pid);
+  /// mapwatch's own processes: this one and its guardian.
+  std::vector<int> own_pids() const;
 
   /// Each readable when turn() has something to do. They stay the same.
   std::vector<int> fds() const;
-  /// One for each target, readable when it has exited.
-  std::vector<std::pair<int, int>> pidfds() const;
-  /// Takes what the ring holds, settles what is due, notes exits and execs. The pids that ran exec.
-  Result<std::vector<int>> turn();
+  struct NewProcess {
+    int pid = 0;
+    std::uint64_t time_ns = 0;  ///< CLOCK_MONOTONIC of its exec, or of its first hit
+    bool adopted = false;       ///< by the kernel side, at a hit
+  };
+  struct Turn {
+    std::vector<int> execs;        ///< watched until they ran exec
+    std::vector<NewProcess> news;  ///< only with Execs::kEvery
+  };
+  /// Takes what the ring holds, settles what is due, notes exits and execs.
+  Result<Turn> turn();
+  /// MW_EVENT_NEW that found the ring full, so far: /proc knows what was missed.
+  std::uint64_t lost_news() const;
   /// A hazard or crash was printed and --halt-on-first asks to stop, or nobody reads the output any more.
   bool want_stop() const { return stop_.load(); }
 
@@ -63,40 +84,55 @@ class Watcher {
   struct Watched {
     attach::Target target;
     attach::TargetLock lock;
-    std::shared_ptr<const WatchedBinary> binary;
+    std::shared_ptr<Arm> arm;
     std::shared_ptr<attach::ProbeSet> probes;
     std::uint64_t bias = 0;
-    std::uint64_t cpu_ticks_at_start = 0;
-    std::uint64_t cpu_ticks = 0;
   };
 
   Watcher(const cli::Options& options, const Clock& clock, attach::SelfTest self_test, attach::Kernel kernel,
-          report::Writer writer, report::Suppressions suppressions, std::unique_ptr<ingest::RecordWriter> recorder);
+          attach::Kernel::Execs execs, report::Writer writer, report::Suppressions suppressions,
+          std::unique_ptr<ingest::RecordWriter> recorder);
 
-  Result<std::shared_ptr<attach::ProbeSet>> attach(const attach::Target& target, const WatchedBinary& binary);
+  /// Whose events they are.
+  struct Known {
+    std::shared_ptr<Arm> arm;  ///< null: nobody knows
+    std::uint64_t bias = 0;
+  };
+
+  /// Tells correlator, symbols, reports and recording of a process, before its first event.
+  void introduce(std::uint32_t tgid, const Arm& arm, std::uint64_t bias, report::ProcessInfo info);
+  /// The same of an adopted process that sends events before it could be looked at, and may be gone by now.
+  Known introduce_adopted(const ingest::Event& event);
   void announce(const Watched& watched, std::uint64_t took_ns) const;
-  void on_record(Bytes record, std::vector<int>& execs);
+  Result<void> poll_ring(Turn& turn);
+  void on_record(Bytes record, Turn& turn);
   void publish(std::vector<correlate::Finding> findings);
   /// Appends to --record, if asked for; a failure is told once and ends the recording, not the watching.
   void record(ingest::ChunkTag tag, Bytes payload);
   void record(ingest::ChunkTag tag, const std::string& payload) { record(tag, Bytes(payload.data(), payload.size())); }
   void record_published(const report::Report& report, std::uint32_t tgid);
   void retire(int pid);
+  /// After the last report of the process: what was kept for its reports.
+  void forget(std::uint32_t tgid);
   /// Lets go of a process whose layout cannot be believed, without a report of what it has sent so far.
   void disable(std::uint32_t tgid, const std::string& why);
   report::SummaryReport summary(const mw_counters& counters, std::uint64_t lost);
-  bool inode_wide() const;
+  /// Links of one process can be had.
+  bool narrow() const { return kernel_.link_kind() == attach::LinkKind::kMulti && self_test_.pid_filter; }
 
   const cli::Options options_;
   const Clock& clock_;
   attach::SelfTest self_test_;
   attach::Kernel kernel_;
+  const attach::Kernel::Execs execs_;
   std::unique_ptr<Freezer> freezer_;
   std::unique_ptr<ingest::RingSource> ring_;
   std::unique_ptr<ingest::RecordWriter> recorder_;
-  BinaryCache binaries_;
+  UniqueFd exits_;  ///< epoll of all pidfds
+  Arms arms_;
   std::map<int, Watched> targets_;
-  std::map<std::uint32_t, std::weak_ptr<attach::ProbeSet>> inode_wide_;  // by layout
+  std::map<std::uint32_t, Known> introduced_;  ///< adopted ones that sent events, not in targets_
+  CpuMeter cpu_;
   correlate::Correlator correlator_;
   correlate::Trust trust_;
   symbolize::LiveSymbolizer live_symbols_;
@@ -110,7 +146,6 @@ class Watcher {
   std::uint64_t malformed_ = 0;
   std::uint64_t disabled_ = 0;
   std::uint64_t sites_ = 0;
-  std::uint64_t target_cpu_ticks_ = 0;
   bool finished_ = false;
   ReportThread reports_;  // last: its work uses all of the above
 };

@@ -3,6 +3,8 @@
 #include <ctime>
 
 #include "app/watcher.h"
+#include "base/log.h"
+#include "ingest/record_json.h"
 
 namespace mapwatch::app {
 
@@ -18,7 +20,7 @@ report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_
   out.sites_armed = sites_;
   out.armed_share = sites_ > 0 ? 1.0 : 0.0;
   out.ns_per_hit = self_test_.ns_per_hit;
-  const double target_s = static_cast<double>(target_cpu_ticks_) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  const double target_s = static_cast<double>(cpu_.total_ticks()) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   const double cost_s = (static_cast<double>(counters.hits) * self_test_.ns_per_hit +
                          static_cast<double>(counters.dwell_ns + counters.hold_ns)) /
                         1e9;
@@ -29,6 +31,59 @@ report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_
   }
   out.suppressed = publisher_.suppressed();
   return out;
+}
+
+void Watcher::finish() {
+  if (finished_) {
+    return;
+  }
+  finished_ = true;
+  cpu_.read_all();
+  std::vector<int> pids;
+  // Nothing the target pays for outlives this; one that is frozen at this moment is still known below.
+  for (auto& [pid, watched] : targets_) {
+    kernel_.drop_policy(static_cast<std::uint32_t>(pid));
+    watched.probes.reset();
+    pids.push_back(pid);
+  }
+  arms_.clear();
+  if (ring_) {
+    Turn rest;
+    if (auto polled = poll_ring(rest); !polled) {
+      log::print_error(polled.error());
+    }
+  }
+  publish(correlator_.settle(UINT64_MAX));
+  for (const int pid : pids) {
+    retire(pid);
+  }
+  reports_.drain();
+  const auto counters = kernel_.counters();
+  if (!counters) {
+    log::print_error(counters.error());
+    return;
+  }
+  const struct {
+    const char* stage;
+    std::uint64_t count;
+  } stages[] = {{"ring", counters->lost_ring + malformed_},
+                {"table", counters->lost_slot},
+                {"export", writer_.lost() + reports_.refused()}};
+  for (const auto& [stage, count] : stages) {
+    if (count > 0) {
+      record(ingest::ChunkTag::kLost, ingest::encode(ingest::LostRecord{stage, count}));
+      report::Report lost = report::LostReport{stage, count};
+      writer_.write(lost);
+    }
+  }
+  const report::SummaryReport sums = summary(*counters, stages[0].count + stages[2].count);
+  record(ingest::ChunkTag::kCounters,
+         ingest::encode(ingest::CountersRecord{sums.duration_ns, sums.hits, sums.dwells, sums.lost, sums.sites,
+                                               sums.sites_armed, sums.armed_share, sums.ns_per_hit, sums.target_cost,
+                                               sums.own_cpu_s, sums.own_rss_bytes}));
+  report::Report last = sums;
+  writer_.write(last);
+  crash_recorder_.finish();
 }
 
 }  // namespace mapwatch::app

@@ -128,10 +128,12 @@ Result<Kernel> Kernel::load(const Options& options) {
   return Kernel(std::move(impl));
 }
 
-Result<void> Kernel::follow_exec() {
+Result<void> Kernel::follow_exec(Execs which) {
   mapwatch_bpf* skeleton = impl_->skeleton.get();
-  skeleton->links.mw_exec = bpf_program__attach(skeleton->progs.mw_exec);
-  if (skeleton->links.mw_exec == nullptr) {
+  const bool every = which == Execs::kEvery;
+  bpf_link*& link = every ? skeleton->links.mw_every_exec : skeleton->links.mw_exec;
+  link = bpf_program__attach(every ? skeleton->progs.mw_every_exec : skeleton->progs.mw_exec);
+  if (link == nullptr) {
     return fail_errno("cannot follow execs (raw tracepoint sched_process_exec)");
   }
   return {};
@@ -203,6 +205,11 @@ Result<void> Kernel::set_layout(std::uint32_t index, const mw_layout& layout) {
   return {};
 }
 
+void Kernel::drop_layout(std::uint32_t index) {
+  const mw_layout none = {};
+  bpf_map__update_elem(impl_->skeleton->maps.mw_layouts, &index, sizeof(index), &none, sizeof(none), BPF_ANY);
+}
+
 int Kernel::freeze_notes_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_notes); }
 
 int Kernel::freeze_gate_fd() const { return bpf_map__fd(impl_->skeleton->maps.mw_freeze_gate); }
@@ -221,7 +228,7 @@ mw_layout layout_of(const elf::GoBinary& binary) {
   layout.iter_map = offsets.iter_map;
   layout.iter_type = offsets.iter_type;
   layout.map_len = offsets.map_len;
-  layout.valid = 1;
+  layout.flags = MW_LAYOUT_VALID;
   return layout;
 }
 

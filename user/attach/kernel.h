@@ -66,15 +66,26 @@ class Kernel {
   Kernel& operator=(Kernel&&) noexcept;
   ~Kernel();
 
-  /// Follows the execs of watched processes (MW_EVENT_EXEC).
-  Result<void> follow_exec();
+  enum class Execs {
+    kOfWatched,  ///< MW_EVENT_EXEC
+    kEvery,      ///< and MW_EVENT_NEW for every other process that runs exec
+  };
+  Result<void> follow_exec(Execs which);
   Result<ProbeSet> attach(const Plan& plan, const AttachRequest& request);
 
   Result<void> set_layout(std::uint32_t index, const mw_layout& layout);
+  /// Hits of this layout are ignored from now on.
+  void drop_layout(std::uint32_t index);
   /// Hits of `tgid` count from now on; they are ignored before this and after drop_policy.
   Result<void> set_policy(std::uint32_t tgid, const mw_policy& policy);
-  /// What the process was charged in all; zeros when it had no policy.
+  /// What the process was charged in all; zeros when it had no policy. What the kernel side has adopted under the same
+  /// number since (after an exec) stays.
   mw_target_counts drop_policy(std::uint32_t tgid);
+  /// Answers to MW_EVENT_NEW, beside set_policy. The process is not to be watched: its hits are ignored without asking
+  /// again, until it runs exec or drop_policy; `layout`: of the probes that stand in it.
+  Result<void> ignore(std::uint32_t tgid, std::uint32_t layout);
+  /// It is gone, or no probe can stand in it.
+  void forget_adopted(std::uint32_t tgid);
   /// What the process was charged since its policy was first set, summed over CPUs. kGone: it has none.
   Result<mw_target_counts> target_counters(std::uint32_t tgid) const;
   /// Of all processes that have a policy, by tgid: some system calls for all of them.

@@ -29,10 +29,12 @@ struct Kernel::Impl {
   /// All counts of a row of slots, summed over CPUs.
   Result<std::vector<mw_target_counts>> slot_row(std::uint32_t row) const;
   Result<mw_target_counts> slot_counts(std::uint32_t slot) const;
+  /// Of the process, unless another policy has taken its place.
+  void remove_policy(std::uint32_t tgid, std::uint32_t slot) const;
 
   std::unique_ptr<mapwatch_bpf, SkeletonDeleter> skeleton;
   LinkKind link = LinkKind::kMulti;
-  Slots slots{0, MW_MAX_TARGETS};
+  Slots slots{MW_ADOPTED_SLOT + 1, MW_MAX_TARGETS};
   std::unordered_map<std::uint32_t, Charged> charged;  ///< by tgid
 };
 

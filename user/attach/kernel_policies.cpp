@@ -45,24 +45,49 @@ Result<void> Kernel::set_policy(std::uint32_t tgid, const mw_policy& policy) {
 }
 
 mw_target_counts Kernel::drop_policy(std::uint32_t tgid) {
+  const auto found = impl_->charged.find(tgid);
+  if (found == impl_->charged.end()) {
+    forget_adopted(tgid);
+    return {};
+  }
+  impl_->remove_policy(tgid, found->second.slot);
+  bpf_map__delete_elem(impl_->skeleton->maps.mw_buckets, &tgid, sizeof(tgid), 0);
+  bpf_map__delete_elem(impl_->skeleton->maps.mw_frozen, &tgid, sizeof(tgid), 0);
+  const mw_target_counts last = target_counters(tgid).value_or(mw_target_counts{});
+  impl_->slots.give_back(found->second.slot);
+  impl_->charged.erase(found);
+  return last;
+}
+
+Result<void> Kernel::ignore(std::uint32_t tgid, std::uint32_t layout) {
+  mw_policy policy = {};
+  policy.flags = MW_POLICY_IGNORE;
+  policy.tgid = tgid;
+  policy.slot = MW_ADOPTED_SLOT;
+  policy.layout = layout;
+  if (bpf_map__update_elem(impl_->skeleton->maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), BPF_ANY) !=
+      0) {
+    return fail_errno(fmt::format("cannot ignore process {}: policy table", tgid));
+  }
+  return {};
+}
+
+void Kernel::forget_adopted(std::uint32_t tgid) { impl_->remove_policy(tgid, MW_ADOPTED_SLOT); }
+
+void Kernel::Impl::remove_policy(std::uint32_t tgid, std::uint32_t slot) const {
+  const auto& maps = skeleton->maps;
   const std::uint32_t near = tgid % MW_MAX_TARGETS;
-  const auto& maps = impl_->skeleton->maps;
   mw_policy holder = {};
   if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
-      holder.tgid == tgid) {
+      holder.tgid == tgid && holder.slot == slot) {
     const mw_policy none = {};
     bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &none, sizeof(none), BPF_ANY);
   }
-  // Already gone after an exec: the kernel side drops it first.
-  bpf_map__delete_elem(maps.mw_policies, &tgid, sizeof(tgid), 0);
-  bpf_map__delete_elem(maps.mw_buckets, &tgid, sizeof(tgid), 0);
-  bpf_map__delete_elem(maps.mw_frozen, &tgid, sizeof(tgid), 0);
-  const mw_target_counts last = target_counters(tgid).value_or(mw_target_counts{});
-  if (const auto found = impl_->charged.find(tgid); found != impl_->charged.end()) {
-    impl_->slots.give_back(found->second.slot);
-    impl_->charged.erase(found);
+  // The kernel side drops it at an exec, and may have adopted the new program by now.
+  if (bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &holder, sizeof(holder), 0) == 0 &&
+      holder.slot == slot) {
+    bpf_map__delete_elem(maps.mw_policies, &tgid, sizeof(tgid), 0);
   }
-  return last;
 }
 
 Result<mw_target_counts> Kernel::target_counters(std::uint32_t tgid) const {
@@ -90,7 +115,10 @@ Result<std::unordered_map<std::uint32_t, mw_target_counts>> Kernel::target_count
 Result<void> Kernel::Impl::change_policy(std::uint32_t tgid, const std::function<void(mw_policy&)>& change) {
   const auto& maps = skeleton->maps;
   mw_policy policy = {};
-  if (bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), 0) != 0) {
+  const auto found = charged.find(tgid);
+  if (found == charged.end() ||
+      bpf_map__lookup_elem(maps.mw_policies, &tgid, sizeof(tgid), &policy, sizeof(policy), 0) != 0 ||
+      policy.slot != found->second.slot) {
     return fail(ErrorKind::kGone, fmt::format("process {} is not watched any more", tgid));
   }
   change(policy);

@@ -112,8 +112,7 @@ Result<Target> Target::open(int pid, const proc::ProcFs& procfs) {
     if (::fstat(target.exe_fd(), &file) != 0) {
       return fail_errno("cannot stat the executable of " + name_of(pid, stat->comm));
     }
-    target.exe_dev_ = file.st_dev;
-    target.exe_inode_ = file.st_ino;
+    target.exe_key_ = FileKey::of(file);
     TRY(check_class(target.exe_fd(), pid, stat->comm));
     const proc::ExeLink link = TRY(procfs.exe(pid));
     target.exe_path_ = link.path;
@@ -139,8 +138,8 @@ bool Target::alive() const { return !exited(pidfd()); }
 
 bool Target::same_exe() const {
   struct stat file = {};
-  return ::stat(procfs_.path(pid_, "exe").c_str(), &file) == 0 && file.st_dev == exe_dev_ &&
-         file.st_ino == exe_inode_ && alive();
+  return ::stat(procfs_.path(pid_, "exe").c_str(), &file) == 0 && file.st_dev == exe_key_.dev &&
+         file.st_ino == exe_key_.inode && alive();
 }
 
 Result<void> Target::check() const {
@@ -165,7 +164,7 @@ Result<std::uint64_t> Target::load_bias(const elf::GoBinary& binary) const {
   const std::vector<proc::MapEntry> maps = TRY(procfs_.maps(pid_));
   const std::optional<std::uint64_t> entry_point = TRY(procfs_.auxv(pid_, AT_ENTRY));
   TRY(check());  // maps of an exiting process are empty, and those of another program are not ours
-  auto bias = find_load_bias(maps, ExeName{exe_inode_, exe_path_}, TextAnchor{functions.front().entry, *offset},
+  auto bias = find_load_bias(maps, ExeName{exe_key_.inode, exe_path_}, TextAnchor{functions.front().entry, *offset},
                              entry_point.value_or(0));
   if (!bias) {
     Error error = std::move(bias).error();

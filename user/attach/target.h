@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/file_key.h"
 #include "base/proc.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -28,8 +29,9 @@ class Target {
   std::uint64_t start_time() const { return start_time_; }
   /// The executable that was running at open(), readable even when it was deleted since.
   int exe_fd() const { return exe_fd_.get(); }
-  dev_t exe_dev() const { return exe_dev_; }
-  ino_t exe_inode() const { return exe_inode_; }
+  const FileKey& exe_key() const { return exe_key_; }
+  dev_t exe_dev() const { return exe_key_.dev; }
+  ino_t exe_inode() const { return exe_key_.inode; }
   /// Path of the executable in the process' own mount namespace: to show, not to open.
   const std::string& exe_path() const { return exe_path_; }
   /// The file was unlinked or replaced since the process started it.
@@ -65,8 +67,7 @@ class Target {
   UniqueFd pidfd_;
   std::uint64_t start_time_ = 0;
   UniqueFd exe_fd_;
-  dev_t exe_dev_ = 0;
-  ino_t exe_inode_ = 0;
+  FileKey exe_key_;
   std::string exe_path_;
   bool exe_deleted_ = false;
   std::vector<int> ns_pids_;

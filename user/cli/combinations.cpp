@@ -10,7 +10,7 @@ Result<void> check_combination(const Options& options) {
       if (options.pids.empty() && options.names.empty() && options.exe_globs.empty() && options.cgroup.empty() &&
           !options.all) {
         return usage("watch: nothing to watch",
-                     "say which processes: -p PID, -n NAME, -x EXE_GLOB or --cgroup PATH; "
+                     "say which processes: -p PID, -a, -n NAME, -x EXE_GLOB or --cgroup PATH; "
                      "mapwatch ls lists Go processes");
       }
       break;

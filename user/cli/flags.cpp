@@ -33,7 +33,7 @@ constexpr std::uint64_t kMaxPid = 4'194'304;  // PID_MAX_LIMIT, include/linux/th
 
 constexpr CommandSpec kCommands[] = {
     {Command::kRun, "run", "[flags] -- CMD ARGS...", "start CMD and warn of concurrent map access in it"},
-    {Command::kWatch, "watch", "[-p PID[,PID].. | -n NAME | -x EXE_GLOB | --cgroup PATH] [flags]",
+    {Command::kWatch, "watch", "[-p PID[,PID].. | -a | -n NAME | -x EXE_GLOB | --cgroup PATH] [flags]",
      "warn of concurrent map access in live Go processes"},
     {Command::kLs, "ls", "[-a] [flags]", "list Go processes and whether they can be watched"},
     {Command::kDoctor, "doctor", "[-p PID] [flags]", "say what this host and a target allow"},
@@ -201,7 +201,7 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_text(o.cgroup, t); }},
     {"exclude", 0, kList, kLive, kLive, "GLOB", "but none whose name or executable matches", "", false,
      [](O o, T t) { return add_text(o.excludes, t); }},
-    {"all", 'a', kSwitch, kWatch | kLs | kThaw, kLs | kThaw, "", "every process, other users' too", "false", false,
+    {"all", 'a', kSwitch, kWatch | kLs | kThaw, kWatch | kLs | kThaw, "", "every Go process, other users' too; watch: new ones as they start", "false", false,
      [](O o, T t) { return set_bool(o.all, t); }},
     {"follow", 0, kSwitch, kRun, kRun, "", "watch CMD's descendants too: run --follow -- go test ./...", "false", false,
      [](O o, T t) { return set_bool(o.follow, t); }},

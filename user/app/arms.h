@@ -1,0 +1,111 @@
+// What mapwatch has armed: for each file its binary, its numbers in the kernel side, and its links. Links are of one
+// process, or of the file: one pair then serves all processes that run it, now and later (docs/whole-host.md).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/binary_cache.h"
+#include "app/selector.h"
+#include "attach/kernel.h"
+#include "attach/ranges.h"
+#include "attach/slots.h"
+#include "attach/target.h"
+#include "base/clock.h"
+#include "base/file_lease.h"
+
+namespace mapwatch::app {
+
+class Arms;
+
+/// One file. Its numbers are given back when the last owner lets go.
+class Arm {
+ public:
+  Arm(Arms& arms, const attach::Target& target, std::shared_ptr<const WatchedBinary> binary, std::uint32_t layout,
+      std::uint32_t first_site, std::vector<mw_site_counts> before);
+  ~Arm();
+  Arm(const Arm&) = delete;
+  Arm& operator=(const Arm&) = delete;
+
+  /// As the first process that was looked at named it.
+  const std::string& path() const { return path_; }
+  const std::shared_ptr<const WatchedBinary>& shared() const { return binary_; }
+  const elf::GoBinary& binary() const { return binary_->binary; }
+  const attach::Plan& plan() const { return binary_->plan; }
+  std::uint32_t layout() const { return layout_; }
+  std::uint32_t first_site() const { return first_site_; }
+  /// Its links serve every process of the file.
+  bool wide() const { return wide_ != nullptr; }
+
+ private:
+  friend class Arms;
+  Arms& arms_;
+  const FileKey key_;
+  const std::string path_;
+  const std::shared_ptr<const WatchedBinary> binary_;
+  const std::uint32_t layout_;
+  const std::uint32_t first_site_;
+  const std::vector<mw_site_counts> before_;  ///< of its sites, by their last owner
+  std::shared_ptr<attach::ProbeSet> wide_;
+  std::optional<FileLease> lease_;
+  std::vector<std::weak_ptr<attach::ProbeSet>> narrow_;
+  std::uint64_t idle_since_ns_ = 0;  ///< 0: a process holds it
+};
+
+class Arms {
+ public:
+  struct Options {
+    bool narrow = true;  ///< links of one process can be had
+    bool adopt = false;  ///< new processes of a file are watched from their first hit: somebody answers MW_EVENT_NEW
+  };
+  /// How long a file stays armed after its last process: the next run of a short-lived tool finds it so.
+  static constexpr std::uint64_t kLingerNs = 10'000'000'000;
+
+  /// `kernel` and `clock` must outlive it, and it the Arms' owners.
+  Arms(attach::Kernel& kernel, const Clock& clock, Options options)
+      : kernel_(kernel), clock_(clock), options_(options) {}
+
+  /// The file that `target` runs, read and numbered; nothing is attached yet. Errors: of BinaryCache::load;
+  /// kUnsupported when there are too many files or sites at once.
+  Result<std::shared_ptr<Arm>> place(const attach::Target& target);
+  /// Probes in `target`, whose policy is set. `reach` is what is wished for: a file that may be written to unseen is
+  /// not armed as a whole where links of one process can be had.
+  Result<std::shared_ptr<attach::ProbeSet>> attach(const std::shared_ptr<Arm>& arm, const attach::Target& target,
+                                                   Match reach);
+
+  /// The file with links for all its processes; null when there is none.
+  std::shared_ptr<Arm> wide(const FileKey& key) const;
+  std::shared_ptr<Arm> by_layout(std::uint32_t layout) const;
+  /// What was counted at each site of `arm` so far, in the plan's order.
+  Result<std::vector<mw_site_counts>> site_counts(const Arm& arm) const;
+
+  /// Disarms files that somebody wants to write to, and those that no process has run for long. Call it every 100 ms.
+  void turn();
+  /// Disarms everything; all ProbeSets handed out are detached too.
+  void clear();
+
+ private:
+  friend class Arm;
+  using Inode = std::pair<dev_t, ino_t>;
+  static Inode inode_of(const FileKey& key) { return {key.dev, key.inode}; }
+  Result<std::shared_ptr<attach::ProbeSet>> make(const Arm& arm, const attach::Target& target, int pid);
+  void disarm(Arm& arm);
+  bool drop_an_idle_one();
+
+  attach::Kernel& kernel_;
+  const Clock& clock_;
+  const Options options_;
+  BinaryCache binaries_;
+  attach::Slots layouts_{0, MW_MAX_LAYOUTS};
+  attach::Ranges sites_{0, MW_MAX_SITES};
+  std::map<Inode, std::weak_ptr<Arm>> files_;
+  std::map<std::uint32_t, std::weak_ptr<Arm>> by_layout_;
+  std::vector<std::shared_ptr<Arm>> wide_;  ///< keeps them for kLingerNs
+};
+
+}  // namespace mapwatch::app

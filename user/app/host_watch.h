@@ -1,0 +1,86 @@
+// Watches the processes that the user chose, those that are there and those that come: -p, -a, -n, -x, --cgroup.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "app/discovery.h"
+#include "app/event_loop.h"
+#include "app/watcher.h"
+#include "base/clock.h"
+#include "cli/options.h"
+
+namespace mapwatch::app {
+
+class HostWatch {
+ public:
+  /// Loads the kernel side, which notes every exec from now on. `clock` and `loop` must outlive it.
+  static Result<std::unique_ptr<HostWatch>> create(const cli::Options& options, int findings_fd, const Clock& clock,
+                                                   EventLoop& loop);
+
+  /// Attaches to the named processes (an error when one cannot be watched), then to those that the selectors choose.
+  Result<void> start();
+  /// After each wait: findings, exits, execs, new processes.
+  Result<void> turn();
+  /// How long to wait for something to happen, at most.
+  int timeout_ms() const;
+  /// Nothing is left to watch and nothing more can come, or a finding asks to stop.
+  bool over() const;
+  /// Detaches and prints the summary.
+  void finish();
+
+  const Watcher& watcher() const { return *watcher_; }
+
+  struct Counts {
+    std::uint64_t attached = 0;  ///< processes, each exec anew
+    std::uint64_t brief = 0;     ///< of a file that is armed: ended so soon that only their marks were watched
+    std::uint64_t unseen = 0;    ///< ended before anybody could tell whether they were Go programs
+    std::uint64_t refused = 0;   ///< chosen, and could not be watched
+    std::uint64_t rescans = 0;   ///< looks through /proc because events were lost
+  };
+  const Counts& counts() const { return counts_; }
+
+ private:
+  HostWatch(const cli::Options& options, const Clock& clock);
+
+  /// Looks through /proc.
+  Result<void> scan();
+  void note(const Watcher::NewProcess& news);
+  void look_at(int pid, bool adopted);
+  void act_on(int pid, const Discovery::Look& look, bool adopted);
+  /// True when it is watched now.
+  bool add(int pid, Match match, const FileKey* file);
+  void look_at_pending();
+  void sweep_ignored();
+
+  /// A new process of a file that is armed: its marks are watched already, and most short-lived ones cost no more.
+  struct Pending {
+    int pid;
+    std::uint64_t due_ns;
+  };
+  struct Ignored {
+    std::uint64_t start_time;
+    FileKey file;
+  };
+
+  const cli::Options options_;
+  const Clock& clock_;
+  const proc::ProcFs procfs_;
+  const bool continuing_;
+  Discovery discovery_;
+  std::unique_ptr<Watcher> watcher_;
+  std::deque<Pending> pending_;
+  std::map<int, std::uint64_t> waiting_;  ///< by pid, its entry of pending_ that counts: when it is due
+  std::map<int, Ignored> ignored_;
+  std::set<FileKey> told_;  ///< files whose refusal was told
+  std::uint64_t lost_news_ = 0;
+  std::uint64_t next_check_ns_ = 0;
+  Counts counts_;
+};
+
+}  // namespace mapwatch::app
