@@ -1,6 +1,7 @@
 // The governor: what was counted goes in, what is to be armed comes out. Pure: no clock, no I/O, no BPF. Time comes
 // with the samples, randomness from a seed. One planner for one group of links: all processes that pay for the same
 // sites (one process, or with inode-wide links every process of a file; the one that pays most decides).
+// docs/governor.md
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,12 @@ namespace mapwatch::govern {
 
 /// Place in the list of sites that the planner was made with: 0 to n-1.
 using SiteId = std::uint32_t;
-/// One uprobe_multi link. Numbers are given by the planner and not used again.
+/// One uprobe_multi link. The planner gives the numbers; one is used again after a million others at the earliest.
 using LinkId = std::uint32_t;
 /// A process that pays: its tgid.
 using MemberId = std::uint32_t;
+
+constexpr std::uint64_t kForEver = UINT64_MAX;
 
 /// --sample. kFull and kShare do what was asked for, whatever it costs; kAuto keeps the budget.
 enum class Sampling {
@@ -32,9 +35,11 @@ enum class Sampling {
 struct Settings {
   Sampling sampling = Sampling::kAuto;
   std::uint32_t one_in = 1;
-  std::uint32_t budget_ppm = 10'000;  ///< of each member's CPU time
-  std::uint32_t floor_ppm = 1'000;    ///< of one CPU: what a member may be charged even when it does nothing
-  std::uint32_t sites_per_link = 128;
+  std::uint32_t budget_ppm = 10'000;   ///< of each member's CPU time
+  std::uint32_t floor_ppm = 1'000;     ///< of one CPU: what a member may be charged even when it does nothing
+  std::uint32_t sites_per_link = 128;  ///< text of so many is restored within half a millisecond
+  /// From the moment when a process uses up its hits to the moment when the text of a small link is restored.
+  std::uint64_t reaction_ns = 2'000'000;
   std::uint64_t seed = 0;
   CostModel costs;
 };
@@ -61,16 +66,16 @@ struct MemberSample {
   std::uint64_t cpu_ns = 0;       ///< CPU time used, all threads, what the probes cost included
   std::uint64_t cpu_over_ns = 0;  ///< first sample only: what time cpu_ns covers (0: just started)
   std::uint64_t held_ns = 0;      ///< dwells and holds, as measured by the kernel side
-  std::uint64_t hits = 0;         ///< its own hits, tripped ones included; not needed of a single member
+  std::uint64_t hits = 0;         ///< traps that it paid for, those beyond its limit included; 0: as the sites' hits
   std::uint32_t cpus = 1;         ///< how many of its threads can run at once (affinity, cpuset, quota)
-  bool tripped = false;           ///< it used up its hits (MW_EVENT_OVER), of the limits of `epoch`
+  bool tripped = false;           ///< it used up the hits that the limits of `epoch` allow (MW_EVENT_OVER)
   std::uint32_t epoch = 0;
 };
 
 /// How an action that was asked for went. Report it with the next sample, or by a tick at once when it is a detach.
 struct LinkDone {
   LinkId link = 0;
-  bool attached = false;  ///< true: it stands now. false: detached (also by its own end, `until_ns`), or not attachable
+  bool attached = false;  ///< true: it stands now. false: detached (also by its own end, for_ns), or not attachable
   bool failed = false;    ///< the kernel refused
   std::uint64_t began_ns = 0;  ///< of the call
   std::uint64_t ended_ns = 0;
@@ -87,27 +92,32 @@ struct Sample {
 enum class ActionKind {
   kDetach,
   kAttach,  ///< all `sites` by one link
-  kKeep,    ///< a standing link's until_ns changes; nothing is patched
+  kKeep,    ///< a standing link gets another for_ns; nothing is patched
 };
 struct Action {
   ActionKind kind = ActionKind::kDetach;
   LinkId link = 0;
   std::vector<SiteId> sites;
-  /// The link must be detached then, whether or not the planner is ticked in time. UINT64_MAX: stands until told.
-  std::uint64_t until_ns = UINT64_MAX;
+  /// The link must be detached so long after it stands (kKeep: after this tick), whether or not the planner is ticked
+  /// in time. kForEver: it stands until told.
+  std::uint64_t for_ns = kForEver;
 };
 
-/// To be written to a member's policy. Until then the last one holds.
+/// For the policy of a process that was not in a sample yet: mw_policy::hit_limit. Tick as soon as there is one.
+constexpr std::uint64_t kFirstHits = 1000;
+
+/// To be written to a member's policy. Until then the last one holds; the first one comes with a member's first sample.
 struct MemberLimits {
   MemberId member = 0;
-  std::uint32_t epoch = 0;            ///< a trip of an earlier epoch is forgiven
-  std::uint64_t hits = UINT64_MAX;    ///< from this sample on; beyond, it trips. UINT64_MAX: no limit
+  std::uint32_t epoch = 0;            ///< another one each time: mw_policy::epoch
+  std::uint64_t hits = UINT64_MAX;    ///< that are looked at from now on; beyond, it trips. UINT64_MAX: no limit
   std::uint32_t dwell_share_ppm = 0;  ///< mw_policy::share_ppm
 };
 
 struct Plan {
   std::vector<Action> actions;       ///< in this order: detaches first, the hottest first
   std::vector<MemberLimits> limits;  ///< of the members whose limits change
+  bool partial = true;               ///< some sites are not armed, now or at times (MW_POLICY_PARTIAL)
   std::uint64_t next_ns = 0;         ///< tick then at the latest; at once when a member trips or an overlap is seen
 };
 
@@ -122,12 +132,12 @@ struct Link {
   Purpose purpose = Purpose::kAlways;
   std::vector<SiteId> sites;
   std::uint64_t since_ns = 0;
-  std::uint64_t until_ns = UINT64_MAX;
+  std::uint64_t until_ns = kForEver;
 };
 
 /// How a site stands under the present plan.
 struct SiteState {
-  enum class Place { kAlways, kVisited, kWaiting, kRefused };
+  enum class Place : std::uint8_t { kAlways, kVisited, kWaiting, kRefused };
   Place place = Place::kWaiting;  ///< kWaiting: its first trial is to come; kRefused: the kernel would not attach it
   bool armed = false;             ///< now
   double hits_per_s = 0;          ///< while armed
@@ -167,6 +177,12 @@ class Planner {
   Planner(Planner&&) noexcept;
   Planner& operator=(Planner&&) noexcept;
   ~Planner();
+
+  /// Heat that is known from elsewhere (function probes see their callers): hits of sites that are not armed yet, while
+  /// the group used `cpu_ns`. What is hot is then visited from the start, and never armed to find that out.
+  void expect(std::span<const SiteHits> hits, std::uint64_t cpu_ns);
+  /// What the members were charged goes on: this planner takes the place of `before` (sites in place of functions).
+  void inherit(const Planner& before);
 
   /// Time and work are those of the sites that have hits, of the members and of the actions.
   Plan tick(const Sample& sample);

@@ -1,0 +1,112 @@
+#include "govern/odds.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "govern/programs.h"
+#include "govern/random.h"
+
+namespace mapwatch::govern {
+namespace {
+
+using namespace sim;
+
+// Two goroutines at random times; one operation in `one_in` is held for the dwell.
+double meetings_by_trial(double one_per_s, double other_per_s, double held_share, double dwell_s, double seconds) {
+  Random random(5);
+  const double per_s[2] = {one_per_s, other_per_s};
+  double next[2] = {random.gap_ns(one_per_s) / 1e9, random.gap_ns(other_per_s) / 1e9};
+  double held_until[2] = {-1, -1};
+  double meetings = 0;
+  for (double now = 0; now < seconds;) {
+    const int who = next[0] < next[1] ? 0 : 1;
+    now = next[who];
+    if (now <= held_until[1 - who]) {
+      meetings += 1;
+      held_until[1 - who] = -1;
+    } else if (random.unit() < held_share) {
+      held_until[who] = now + dwell_s;
+    }
+    next[who] = now + random.gap_ns(per_s[who]) / 1e9;
+  }
+  return meetings / seconds;
+}
+
+TEST(Odds, MeetingsOfTwoGoroutines) {
+  struct Case {
+    double one, other, held_share, dwell_s;
+  };
+  for (const Case& each : {Case{1000, 1000, 0.02, 50e-6}, Case{100, 3000, 0.05, 200e-6}, Case{100, 100, 0.5, 100e-6},
+                           Case{20'000, 10, 0.01, 100e-6}}) {
+    const double all = each.one + each.other;
+    const double found = meetings_by_trial(each.one, each.other, each.held_share, each.dwell_s, 400);
+    const double told = meetings_per_s(each.one, each.other, each.held_share * all, each.dwell_s * 1e9);
+    EXPECT_NEAR(told / found, 1, 0.25) << each.one << " " << each.other;
+  }
+}
+
+TEST(Odds, NothingMeetsNothing) {
+  EXPECT_EQ(meetings_per_s(0, 0, 20, 50'000), 0);
+  EXPECT_EQ(meetings_per_s(1000, 0, 20, 50'000), 0);
+}
+
+class Predicted : public testing::TestWithParam<std::size_t> {};
+
+// The prediction against the time that it takes, at sites of each temperature, on pairs of them, for slow and fast
+// races.
+TEST_P(Predicted, WithinTwiceTheMeasuredTime) {
+  const Program& program = measured_programs()[GetParam()];
+  const Phase phase = phase_of(program, 1.8, 2, 1);
+  Settings settings;
+  settings.seed = 11;
+  Simulation simulation(settings, std::vector<mw_site_class>(program.sites, MW_SITE_CALL),
+                        {in_turn({phase}, 100'000 * kSecond)});
+  constexpr std::uint64_t kBegin = 60 * kSecond;
+  constexpr std::uint64_t kEnd = 660 * kSecond;
+  simulation.run_until(kBegin);
+  const std::size_t hot = program.sites - program.cold;
+  const SiteId hottest = phase.rates[0].site;
+  const SiteId cold = phase.rates.back().site;
+  for (const double per_s : {0.2, 5.0, 300.0, 10'000.0}) {
+    for (const std::size_t rank : {std::size_t{0}, hot / 8, hot / 3, hot - 1, hot + 20}) {
+      simulation.watch({phase.rates[rank].site, phase.rates[rank].site, per_s});
+    }
+    simulation.watch({hottest, phase.rates[hot / 2].site, per_s});
+    simulation.watch({hottest, cold, per_s});
+    simulation.watch({cold, phase.rates[hot + 5].site, per_s});
+  }
+  std::vector<double> seen_per_s(simulation.races().size());
+  std::vector<double> longest_s(simulation.races().size());
+  double samples = 0;
+  while (simulation.now_ns() < kEnd) {
+    for (std::size_t i = 0; i < seen_per_s.size(); ++i) {
+      const auto wait = simulation.planner().detection_ns(simulation.races()[i].race);
+      seen_per_s[i] += wait ? 1e9 / static_cast<double>(*wait) : 0;
+      longest_s[i] = std::max(longest_s[i], wait ? static_cast<double>(*wait) / 1e9 : HUGE_VAL);
+    }
+    samples += 1;
+    simulation.run_until(simulation.now_ns() + 4 * kSecond);
+  }
+  std::size_t compared = 0;
+  for (std::size_t i = 0; i < seen_per_s.size(); ++i) {
+    const Watched& watched = simulation.races()[i];
+    const double told_s = samples / seen_per_s[i];
+    if (told_s > 15 || told_s < 0.05 || longest_s[i] > 4 * told_s) {
+      continue;  // too few sightings to tell, shorter than a step of the model, or always-on for a part of the time
+    }
+    const double found_s = watched.mean_wait_ns(kBegin, kEnd) / 1e9;
+    EXPECT_LT(told_s / found_s, 2) << watched.race.one << "-" << watched.race.other << " "
+                                   << watched.race.meetings_per_s;
+    EXPECT_GT(told_s / found_s, 0.5) << watched.race.one << "-" << watched.race.other << " "
+                                     << watched.race.meetings_per_s;
+    compared += 1;
+  }
+  EXPECT_GE(compared, 8u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Programs, Predicted, testing::Range<std::size_t>(0, 5),
+                         [](const auto& index) { return measured_programs()[index.param].name; });
+
+}  // namespace
+}  // namespace mapwatch::govern

@@ -1,0 +1,135 @@
+// What the planner tells of itself.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "govern/planner_impl.h"
+
+namespace mapwatch::govern {
+
+std::vector<Link> Planner::Impl::links() const {
+  std::vector<Link> out;
+  for (const LinkRecord& link : links_.all()) {
+    if (link.phase == LinkRecord::Phase::kStanding) {
+      out.push_back({link.id, link.purpose, link.sites, link.since_ns,
+                     link.purpose == Purpose::kAlways ? kForEver : link.end_ns()});
+    }
+  }
+  return out;
+}
+
+double Planner::Impl::armed_share(const Site& site) const {
+  if (settings_.sampling == Sampling::kShare) {
+    return 1.0 / std::max<std::uint32_t>(settings_.one_in, 1);
+  }
+  switch (site.place) {
+    case Place::kAlways:
+      return 1;
+    case Place::kVisited:
+      return windows_.reach(site.tier).share;
+    case Place::kWaiting:
+    case Place::kRefused:
+      break;
+  }
+  return 0;
+}
+
+SiteState Planner::Impl::site(SiteId id) const {
+  SiteState out;
+  if (id >= sites_.size()) {
+    return out;
+  }
+  const Site& site = sites_[id];
+  out.place = site.place;
+  const double cpus = members_.allowance().cpus;
+  out.hits_per_s = static_cast<double>(site.hits_per_cpu_s) * cpus;
+  out.armed_share = armed_share(site);
+  std::uint64_t armed = site.armed_ns;
+  for (const LinkRecord& link : links_.all()) {
+    if (link.id == site.link && link.phase == LinkRecord::Phase::kStanding) {
+      out.armed = true;
+      armed += now_ns_ - link.since_ns;
+    }
+  }
+  if (now_ns_ > started_ns_) {
+    out.measured_share = static_cast<double>(armed) / static_cast<double>(now_ns_ - started_ns_);
+  }
+  if (site.place == Place::kVisited && bounded()) {
+    const Windows::Reach reach = windows_.reach(site.tier);
+    out.windows_per_s = reach.per_s;
+    out.window_ns = whole_ns(reach.length_ns);
+  }
+  out.cost_ppm = sites_.share(site) * out.armed_share * 1e6;
+  return out;
+}
+
+Status Planner::Impl::status() const {
+  Status out;
+  out.sites = static_cast<std::uint32_t>(sites_.size());
+  std::size_t links = 0;
+  for (const LinkRecord& link : links_.all()) {
+    links += link.armed() ? 1 : 0;
+  }
+  double armed = 0;
+  double operations = 0;
+  double seen = 0;
+  for (SiteId id = 0; id < sites_.size(); ++id) {
+    const Site& site = sites_[id];
+    const double part = armed_share(site);
+    out.sites_always += site.place == Place::kAlways ? 1 : 0;
+    out.sites_visited += site.place == Place::kVisited ? 1 : 0;
+    out.sites_waiting += site.place == Place::kWaiting ? 1 : 0;
+    armed += part;
+    operations += static_cast<double>(site.hits_per_cpu_s);
+    seen += part * static_cast<double>(site.hits_per_cpu_s);
+  }
+  out.armed_share = sites_.size() > 0 ? armed / static_cast<double>(sites_.size()) : 0;
+  out.seen_share = operations > 0 ? seen / operations : out.armed_share;
+  out.cost_ppm = members_.cost_ppm();
+  out.cost_peak_ppm = members_.second_ppm();
+  out.switches = switches_;
+  out.trips = members_.trips();
+  if (settings_.sampling == Sampling::kFull) {
+    out.mode = "full";
+  } else if (settings_.sampling == Sampling::kShare) {
+    out.mode = fmt::format("1/{}", std::max<std::uint32_t>(settings_.one_in, 1));
+  } else if (links == 0 && now_ns_ < hold_ns_) {
+    out.mode = "off: over budget";
+  } else if (out.seen_share > 0.67) {
+    out.mode = "auto";
+  } else {
+    out.mode = fmt::format("auto 1/{}", std::lround(1 / std::max(out.seen_share, 1e-9)));
+  }
+  return out;
+}
+
+std::optional<std::uint64_t> Planner::Impl::detection_ns(const Race& race) const {
+  if (race.one >= sites_.size() || race.other >= sites_.size() || race.meetings_per_s <= 0) {
+    return std::nullopt;
+  }
+  const Site& one = sites_[race.one];
+  const Site& other = sites_[race.other];
+  double seen_per_s = 0;
+  if (settings_.sampling == Sampling::kShare) {
+    seen_per_s = race.meetings_per_s * armed_share(one);
+  } else {
+    for (const Site* site : {&one, &other}) {
+      if (site->place != Place::kAlways && site->place != Place::kVisited) {
+        return std::nullopt;
+      }
+    }
+    std::size_t tier = 0;
+    bool visited = false;
+    for (const Site* site : {&one, &other}) {
+      if (site->place == Place::kVisited) {
+        tier = std::max<std::size_t>(tier, site->tier);
+        visited = true;
+      }
+    }
+    seen_per_s = visited ? windows_.met_per_s(tier, race.meetings_per_s) : race.meetings_per_s;
+  }
+  return seen_per_s > 0 ? std::optional(whole_ns(1e9 / seen_per_s)) : std::nullopt;
+}
+
+}  // namespace mapwatch::govern
