@@ -148,7 +148,13 @@ check: ## everything CI runs: deps, build, unit, host-BPF, golden, lint, e2e (ro
 check-full: ## check with every cell of the e2e matrix (hours; root)
 	$(Q).ci/check --full
 
-bench: $(B)/mapwatch ## figures beside the goals (root)
+# What needs no target: parts of the user side, timed by themselves.
+$(patsubst %.cpp,$(B)/%.o,$(BENCH_SRC)): CXXFLAGS += -Itests/unit
+$(B)/tests/%_bench: $(B)/tests/bench/%_bench.o $(B)/tests/unit/govern/programs.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS) -lbenchmark -lpthread
+
+bench: $(B)/mapwatch $(patsubst tests/bench/%.cpp,$(B)/tests/%,$(BENCH_SRC)) ## figures beside the goals (root)
 	$(Q)tests/bench/run
 
 demo: ## build, race a small HTTP service, show the warning and then Go's own crash (root)
