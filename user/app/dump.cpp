@@ -1,10 +1,12 @@
 #include "app/dump.h"
 
-#include <signal.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -41,35 +43,37 @@ struct Origin {
 };
 
 /// While it lives, mapwatch ends itself when the process was held for longer than allowed: the kernel then lets go.
-/// Copying stops in time by itself; this is for a system call that hangs.
+/// Copying stops in time by itself; this is for a read that hangs in the kernel (userfaultfd, a dead network file
+/// system), which only a fatal signal ends: the exit of the whole process is one, a handler's return is not.
 class LastResort {
  public:
-  explicit LastResort(std::uint64_t ns) {
-    struct sigaction action = {};
-    action.sa_handler = [](int) {
-      constexpr std::string_view kText =
-          "mapwatch: --max-freeze is over and a read still hangs: the process is let go\n";
-      [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
-      ::_exit(1);
-    };
-    ::sigaction(SIGALRM, &action, &before_);
-    set(ns);
-  }
+  explicit LastResort(std::uint64_t ns) : thread_([this, ns] { wait(std::chrono::nanoseconds(ns)); }) {}
   ~LastResort() {
-    set(0);
-    ::sigaction(SIGALRM, &before_, nullptr);
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
   }
   LastResort(const LastResort&) = delete;
   LastResort& operator=(const LastResort&) = delete;
 
  private:
-  static void set(std::uint64_t ns) {
-    itimerval timer = {};
-    timer.it_value.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
-    timer.it_value.tv_usec = static_cast<suseconds_t>(ns % 1'000'000'000 / 1'000);
-    ::setitimer(ITIMER_REAL, &timer, nullptr);
+  void wait(std::chrono::nanoseconds time) {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, time, [this] { return done_; })) {
+      constexpr std::string_view kText =
+          "mapwatch: --max-freeze is over and a read still hangs: the process is let go\n";
+      [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, kText.data(), kText.size());
+      ::_exit(log::exit_status(ErrorKind::kFailed));
+    }
   }
-  struct sigaction before_ = {};
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool done_ = false;
+  std::thread thread_;  // last: it uses the others
 };
 
 std::string json_of(const forensics::Goroutines& goroutines, const Origin& origin, const std::string& go) {

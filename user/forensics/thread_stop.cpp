@@ -70,29 +70,35 @@ Result<void> ThreadStop::seize_new(int pid, const proc::ProcFs& procfs, bool& fo
 }
 
 Result<void> ThreadStop::wait_all(int pid, std::uint64_t deadline_ns) {
-  for (auto at = held_.begin(); at != held_.end();) {
-    int status = 0;
-    const pid_t got = at->second.stopped ? at->first : waitpid(at->first, &status, __WALL | WNOHANG);
-    if (got == 0 || (got < 0 && errno == EINTR)) {
-      if (now_ns() > deadline_ns) {
-        return fail(ErrorKind::kFailed, fmt::format("thread {} of process {} did not stop in time", at->first, pid),
-                    "it may be in an uninterruptible system call (state D); try again");
+  for (;;) {
+    int missing = 0;
+    // All of them in turn, those that stand already too: the first thread of a process that is killed, or that another
+    // thread's exec ends, has not ended for its tracer before the others were waited for (wait(2), ptrace(2)).
+    for (auto at = held_.begin(); at != held_.end();) {
+      auto& [tid, held] = *at;
+      int status = 0;
+      const pid_t got = waitpid(tid, &status, __WALL | WNOHANG);
+      if (got == 0 || (got < 0 && errno == EINTR)) {
+        missing = held.stopped ? missing : tid;
+      } else if (got < 0 || !WIFSTOPPED(status)) {
+        at = held_.erase(at);  // it ended
+        continue;
+      } else {
+        held.stopped = true;
+        held.signal = status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
       }
-      const timespec pause{0, kLookAgainNs};
-      nanosleep(&pause, nullptr);
-      continue;
+      ++at;
     }
-    if (got < 0 || (!at->second.stopped && !WIFSTOPPED(status))) {
-      at = held_.erase(at);  // it ended
-      continue;
+    if (missing == 0) {
+      return {};
     }
-    if (!at->second.stopped) {
-      at->second.stopped = true;
-      at->second.signal = status >> 16 == PTRACE_EVENT_STOP ? 0 : WSTOPSIG(status);
+    if (now_ns() > deadline_ns) {
+      return fail(ErrorKind::kFailed, fmt::format("thread {} of process {} did not stop in time", missing, pid),
+                  "it may be in an uninterruptible system call (state D); try again");
     }
-    ++at;
+    const timespec pause{0, kLookAgainNs};
+    nanosleep(&pause, nullptr);
   }
-  return {};
 }
 
 Result<void> ThreadStop::take_registers(int pid, const proc::ProcFs& procfs) {

@@ -34,13 +34,14 @@ def all_stopped(pid):
 class Watched:
     """A target and its mapwatch, with a run directory of their own."""
 
-    def __init__(self, context, *flags, scenario="write_write", pace="50us", binary=None, mapwatch_env=None, **options):
+    def __init__(self, context, *flags, scenario="write_write", pace="50us", binary=None, mapwatch_env=None,
+                 mapwatch_limit=None, target=None, **options):
         self.context = context
         self.run_dir = context.scratch / f"run-{random.getrandbits(32):08x}"
-        self.target = context.own(Target(binary or build(NEWEST), scenario, pace=pace, **options))
+        self.target = target or context.own(Target(binary or build(NEWEST), scenario, pace=pace, **options))
         self.pid = self.target.pid
         self.mapwatch = Mapwatch(context, "watch", "-p", self.pid, "--run-dir", self.run_dir, *flags,
-                                 env=mapwatch_env)
+                                 env=mapwatch_env, preexec_fn=mapwatch_limit)
         self.mapwatch.attached(self.target.pid)
         context.stack.callback(self.end_guardian)
 

@@ -90,7 +90,8 @@ class Process:
 class Target(Process):
     """A scenario of the fixture, held at its start until release()."""
 
-    def __init__(self, binary, scenario, *args, pace="0", seconds=None, env=None, held=True, extra=(), wrap=(), **options):
+    def __init__(self, binary, scenario, *args, pace="0", seconds=None, env=None, held=True, extra=(), wrap=(), start=10,
+                 **options):
         flags = ["-pace", pace, *extra]
         if seconds is not None:
             flags += ["-for", f"{seconds}s"]
@@ -98,7 +99,7 @@ class Target(Process):
             flags.append("-start-on-stdin")
         full_env = dict(os.environ, **env) if env else None
         super().__init__([*wrap, binary, *flags, scenario, *args], env=full_env, **options)
-        if not self.out.wait("^ready$", 10 * PATIENCE):
+        if not self.out.wait("^ready$", start * PATIENCE):
             status = self.child.poll()
             self.close()
             raise Failed(f"fixture {scenario} did not start: status {status}, {self.err.text()[-400:]}")

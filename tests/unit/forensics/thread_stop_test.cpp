@@ -12,10 +12,10 @@
 namespace mapwatch::forensics {
 namespace {
 
-/// A child with some threads that count; it writes one byte when they all run.
+/// A child with some threads that count, or that sleep; it writes one byte when they all run.
 class Child {
  public:
-  explicit Child(int threads) {
+  explicit Child(int threads, bool count = true) {
     int pipe_fds[2];
     if (pipe(pipe_fds) != 0) {
       ADD_FAILURE() << "pipe";
@@ -27,7 +27,10 @@ class Child {
     if (pid_ == 0) {
       std::vector<std::thread> all;
       for (int i = 0; i < threads; ++i) {
-        all.emplace_back([] {
+        all.emplace_back([count] {
+          while (!count) {
+            pause();
+          }
           for (volatile bool ever = true; ever;) {
           }
         });
@@ -104,6 +107,21 @@ TEST(ThreadStop, AProcessThatDiesWhileItIsHeld) {
   EXPECT_EQ(stop->threads(), 0U);
   // Nothing of it is left, though only its tracer could wait for its threads.
   EXPECT_FALSE(proc::ProcFs().threads(child.pid()).has_value() && states(child.pid()).size() > 1);
+}
+
+TEST(ThreadStop, AProcessThatIsKilledWhileItIsBeingStopped) {
+  // The instant is what is random: between two seizes, or before the first thread was waited for.
+  for (int round = 0; round < 100; ++round) {
+    const Child child(40, false);
+    std::thread killer([&] {
+      usleep(static_cast<useconds_t>(round * 20));
+      kill(child.pid(), SIGKILL);
+    });
+    const auto stop = ThreadStop::all(child.pid(), 3000);
+    EXPECT_TRUE(stop || stop.error().message.find("in time") == std::string::npos)
+        << "round " << round << ": " << stop.error().message;
+    killer.join();
+  }
 }
 
 TEST(ThreadStop, NobodyThere) {
