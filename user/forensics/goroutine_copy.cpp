@@ -44,10 +44,19 @@ std::size_t m_size(const elf::MLayout& m) {
 }
 std::size_t p_size(const elf::PLayout& p) { return p.runnext + 8; }
 
+/// Bytes that the target can write to: no honest list of its own things is larger. Without mappings, no bound.
+std::uint64_t writable(const Memory& memory) {
+  std::uint64_t sum = 0;
+  for (const Mapping& mapping : memory.mappings()) {
+    sum += mapping.writable ? mapping.end - mapping.begin : 0;
+  }
+  return memory.mappings().empty() ? UINT64_MAX : sum;
+}
+
 class Copier {
  public:
   Copier(const Memory& memory, const GoProcess& process, const CopyLimits& limits)
-      : memory_(memory), process_(process), layout_(process.layout), limits_(limits) {}
+      : memory_(memory), process_(process), layout_(process.layout), limits_(limits), writable_(writable(memory)) {}
 
   Result<GoroutineCopy> run(RegisterMap registers) {
     copy_.registers = std::move(registers);
@@ -114,9 +123,11 @@ class Copier {
       note(fmt::format("allgs is odd: {} goroutines at {:#x} by allgs, {} at {:#x} by allgptr", slice.length,
                        slice.pointer, length, pointer));
     }
-    if (count > limits_.goroutines) {
-      note(fmt::format("{} goroutines are listed, the first {} are read", count, limits_.goroutines));
-      count = limits_.goroutines;
+    const std::uint64_t most = std::min<std::uint64_t>(limits_.goroutines, writable_ / g_size(layout_.g));
+    if (count > most) {
+      note(fmt::format("{} goroutines are listed, the first {} are read{}", count, most,
+                       most < limits_.goroutines ? ": no more have room in the process's memory" : ""));
+      count = most;
     }
     std::vector<std::uint64_t> found = pointers(array, count);
     if (found.size() < count) {
@@ -279,13 +290,14 @@ class Copier {
     std::vector<ReadRequest> requests;
     std::vector<std::size_t> owners;
     requests.reserve(copy_.gs.count());
+    const auto all_stacks = static_cast<std::size_t>(std::min<std::uint64_t>(limits_.all_stacks, writable_));
     std::size_t total = 0;
     std::size_t left_out = 0;
     for (std::size_t i = 0; i < copy_.gs.count(); ++i) {
       const Wanted wanted = wanted_stack(i, machines);
       const std::size_t size =
           std::min<std::size_t>(wanted.end - wanted.begin, wanted.hidden ? kMaxHidden : limits_.one_stack);
-      if (size == 0 || total + size > limits_.all_stacks) {
+      if (size == 0 || total + size > all_stacks) {
         left_out += size != 0;
         continue;
       }
@@ -302,7 +314,7 @@ class Copier {
     }
     if (left_out != 0) {
       note(fmt::format("the stacks of {} goroutines are left out: {} MiB are copied at most", left_out,
-                       limits_.all_stacks >> 20));
+                       all_stacks >> 20));
     }
   }
 
@@ -338,6 +350,7 @@ class Copier {
   const GoProcess& process_;
   const elf::RuntimeLayout& layout_;
   const CopyLimits& limits_;
+  const std::uint64_t writable_;
   GoroutineCopy copy_;
   std::uint8_t* next_ = nullptr;
   std::size_t left_ = 0;

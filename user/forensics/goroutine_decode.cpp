@@ -102,7 +102,8 @@ class Decoder {
   }
 
   void add_channels(Goroutine& goroutine, std::uint64_t sudog) const {
-    while (sudog != 0 && goroutine.channels.size() < kMaxChannels) {
+    // The list may lead in a circle of sudogs without a channel.
+    for (std::size_t step = 0; sudog != 0 && step < kMaxChannels; ++step) {
       const auto found = copy_.sudog_index.find(sudog);
       if (found == copy_.sudog_index.end()) {
         return;

@@ -11,7 +11,7 @@ from . import delve, fixtures, maps
 from .fixtures import NEWEST, build
 from .freeze import PLAIN, Watched, state
 from .goroutines import Park
-from .harness import case, expect
+from .harness import Failed, case, expect
 from .process import Target, run_to_end
 from .scale import MIB, within
 
@@ -76,6 +76,8 @@ def lies(context, command, liar, rounds, dice, read):
             for line in done.stdout.splitlines():
                 read(json.loads(line))
             told += done.returncode == 0
+        except subprocess.TimeoutExpired:
+            raise Failed(f"round {n}: no end within two minutes") from None
         finally:
             liar.take_back(chosen)
     return told
@@ -90,8 +92,8 @@ def lying_core(context, held_by, run):
     held.detach()
     try:
         run(core, Liar(core, dice), dice)
-    except Exception as error:
-        raise type(error)(f"seed {seed}: {error}") from None
+    except Failed as error:
+        raise Failed(f"seed {seed}: {error}") from None
 
 
 @case("lies/goroutines", builds=[delve.WANTED, (NEWEST, "plain", "park"), ("1.20.14", "plain", "park")])

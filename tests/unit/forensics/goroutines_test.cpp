@@ -78,6 +78,11 @@ TEST_F(FakeGoroutines, ASelectWaitsOnAllOfItsChannels) {
   EXPECT_EQ(read_all().list.at(0).channels.size(), 16U);
   put(first + 0x200 + s.waitlink, 0x1234);
   EXPECT_EQ(read_all().list.at(0).channels.size(), 3U);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    put(first + 0x100 * i + s.channel, 0);
+  }
+  put(first + 0x200 + s.waitlink, first);  // a ring without a channel
+  EXPECT_TRUE(read_all().list.at(0).channels.empty());
 }
 
 TEST_F(FakeGoroutines, ARunningOneIsReadByItsThreadsRegisters) {
@@ -214,6 +219,13 @@ TEST_F(FakeGoroutines, ListsThatLie) {
   Goroutines all = read_all();
   EXPECT_EQ(all.list.size(), 1U);
   EXPECT_FALSE(all.notes.empty()) << "a list that ends before its end, and nobody says so";
+
+  // What would take more memory than the process has is not even asked for.
+  memory().set_mappings({{kHeap, kHeap + 0x200000, true, true, false, 0, ""}});
+  all = read_all();
+  ASSERT_FALSE(all.notes.empty());
+  EXPECT_NE(all.notes.front().find("no more have room"), std::string::npos) << all.notes.front();
+  memory().set_mappings({});
 
   set_list(0x10, 3);
   EXPECT_FALSE(read());
