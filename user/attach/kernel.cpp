@@ -91,8 +91,17 @@ void ProbeSet::detach() {
   if (!attached()) {
     return;
   }
-  const LastHolder holder;
-  links_.clear();
+  if (!links_.empty()) {
+    const LastHolder holder;
+    links_.clear();
+    multi_links_.clear();
+    return;
+  }
+  std::vector<int> held;
+  for (const UniqueFd& link : multi_links_) {
+    held.push_back(link.get());
+  }
+  const LastHolder holder(held);
   multi_links_.clear();
 }
 

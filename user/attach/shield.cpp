@@ -8,8 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 namespace mapwatch::attach {
 
@@ -17,6 +21,61 @@ namespace {
 
 /// fork without the handlers of other libraries and without SIGCHLD: the child makes system calls only, then exits.
 pid_t fork_plainly() { return static_cast<pid_t>(::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL)); }
+
+/// Held while a child has copies of descriptors that are not its business, and while last copies are given to a child:
+/// so no child is made the last holder of what another one is to close.
+std::mutex& copies() {
+  static std::mutex mutex;
+  return mutex;
+}
+
+/// For the child: what it is to close, made by the parent because a child of many threads must not allocate.
+class Others {
+ public:
+  explicit Others(std::vector<int> kept) : kept_(std::move(kept)) { std::sort(kept_.begin(), kept_.end()); }
+  /// Every descriptor but those that are kept. None of them is a last copy.
+  void close() const {
+    unsigned next = 0;
+    for (const int fd : kept_) {
+      if (fd < 0) {
+        continue;
+      }
+      if (static_cast<unsigned>(fd) > next) {
+        ::syscall(SYS_close_range, next, static_cast<unsigned>(fd) - 1, 0U);
+      }
+      next = std::max(next, static_cast<unsigned>(fd) + 1);
+    }
+    ::syscall(SYS_close_range, next, ~0U, 0U);
+  }
+
+ private:
+  std::vector<int> kept_;
+};
+
+/// The descriptor that a path goes by: /proc/self is the child's.
+int descriptor_in(const char* path) {
+  int fd = -1;
+  return path != nullptr && std::sscanf(path, "/proc/self/fd/%d", &fd) == 1 ? fd : -1;
+}
+
+/// Until the other end is closed, by exit too, or has something.
+void wait_for_end(int fd) {
+  char byte = 0;
+  while (::read(fd, &byte, 1) < 0 && errno == EINTR) {
+  }
+}
+
+struct Pipe {
+  static std::optional<Pipe> create() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+      return std::nullopt;
+    }
+    return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  }
+  UniqueFd from;
+  UniqueFd to;
+};
 
 /// `run` waits for any child and may have this one already: then there is nothing left to wait for.
 void wait_for(pid_t child) {
@@ -88,25 +147,50 @@ UniqueFd create_here(int program, const bpf_link_create_opts& options) {
 
 }  // namespace
 
-LastHolder::LastHolder() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
+LastHolder::LastHolder() : alone_(copies()) {
+  auto end = Pipe::create();
+  if (!end) {
     return;
   }
-  const UniqueFd wait_end(ends[0]);
-  let_go_ = UniqueFd(ends[1]);
   child_ = fork_plainly();
   if (child_ == 0) {
-    ::close(ends[1]);
-    char byte = 0;
-    while (::read(ends[0], &byte, 1) < 0 && errno == EINTR) {  // until the other end is closed, by exit too
-    }
+    ::close(end->to.get());
+    wait_for_end(end->from.get());
     ::_exit(0);
   }
+  let_go_ = std::move(end->to);
+}
+
+LastHolder::LastHolder(std::span<const int> held) {
+  auto end = Pipe::create();
+  auto ready = Pipe::create();
+  if (!end || !ready) {
+    return;
+  }
+  std::vector<int> kept(held.begin(), held.end());
+  kept.push_back(end->from.get());
+  kept.push_back(ready->to.get());
+  const Others others(std::move(kept));
+  const std::lock_guard lock(copies());
+  child_ = fork_plainly();
+  if (child_ == 0) {
+    others.close();
+    ::close(ready->to.get());
+    wait_for_end(end->from.get());
+    ::_exit(0);
+  }
+  ready->to.reset();
+  wait_for_end(ready->from.get());
+  let_go_ = std::move(end->to);
 }
 
 LastHolder::~LastHolder() {
-  let_go_.reset();
+  if (alone_) {
+    let_go_.reset();
+  } else {
+    const std::lock_guard lock(copies());
+    let_go_.reset();
+  }
   if (child_ > 0) {
     wait_for(child_);
   }
@@ -120,17 +204,28 @@ Result<UniqueFd> create_multi_link(int program, const bpf_link_create_opts& opti
   }
   const UniqueFd own(ends[0]);
   UniqueFd other(ends[1]);
+  auto ready = Pipe::create();
+  if (!ready) {
+    return fail_errno("pipe");
+  }
+  const Others others({program, ends[1], ready->to.get(), descriptor_in(options.uprobe_multi.path)});
+  std::unique_lock lock(copies());
   const pid_t child = fork_plainly();
   if (child == 0) {
-    ::close(ends[0]);
+    others.close();
+    ::close(ready->to.get());
     const UniqueFd made = create_here(program, options);
     Parcel parcel;
     // When nobody is there to receive it, exit lets go of it.
     ::_exit(parcel.send(ends[1], made ? 0 : errno, made.get()) ? 0 : 1);
   }
   if (child < 0) {
+    lock.unlock();
     link = create_here(program, options);
   } else {
+    ready->to.reset();
+    wait_for_end(ready->from.get());
+    lock.unlock();
     other.reset();
     Parcel parcel;
     link = parcel.receive(own.get());

@@ -7,6 +7,9 @@
 
 #include <sys/types.h>
 
+#include <mutex>
+#include <span>
+
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -14,11 +17,15 @@ struct bpf_link_create_opts;
 
 namespace mapwatch::attach {
 
-/// A child that holds a copy of every descriptor of this process while this object lives, and closes the last copies
-/// by exiting. Links that are closed meanwhile are detached by it, whoever is killed when.
+/// A child that holds copies of descriptors while this object lives, and closes the last ones by exiting. Links that
+/// are closed meanwhile are detached by it, whoever is killed when. A link takes tens of milliseconds to detach, and
+/// exit closes one after the other: links that are to go at once need a holder and a thread each.
 class LastHolder {
  public:
+  /// Of every descriptor of this process. There is one of this kind at a time, and none of the other.
   LastHolder();
+  /// Of these only.
+  explicit LastHolder(std::span<const int> held);
   /// Returns when the child is gone: what was closed is detached.
   ~LastHolder();
   LastHolder(const LastHolder&) = delete;
@@ -27,6 +34,7 @@ class LastHolder {
  private:
   pid_t child_ = -1;  ///< -1: there could be none, and closing is what it always was
   UniqueFd let_go_;
+  std::unique_lock<std::mutex> alone_;
 };
 
 /// bpf_link_create(program, 0, BPF_TRACE_UPROBE_MULTI, options) by a child that hands the link over. Killing this

@@ -9,6 +9,14 @@
 
 namespace mapwatch::attach {
 
+namespace {
+
+std::uint64_t end_of(std::uint64_t begin_ns, std::uint64_t for_ns) {
+  return for_ns < UINT64_MAX - begin_ns ? begin_ns + for_ns : Switcher::kForEver;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Switcher>> Switcher::create(const Clock& clock) {
   UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) {
@@ -23,7 +31,10 @@ Switcher::Switcher(const Clock& clock, UniqueFd wake) : clock_(clock), wake_(std
   sigset_t old;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  thread_ = std::thread([this] { run(); });
+  threads_.emplace_back([this] { make_all(); });
+  for (std::size_t i = 0; i < kEnders; ++i) {
+    threads_.emplace_back([this] { end_all(); });
+  }
   pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
@@ -33,7 +44,9 @@ Switcher::~Switcher() {
     stopping_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
 }
 
 void Switcher::note(Done done) {
@@ -43,21 +56,21 @@ void Switcher::note(Done done) {
   [[maybe_unused]] const ssize_t written = ::write(wake_.get(), &one, sizeof(one));
 }
 
-void Switcher::attach(Name name, Make make, std::uint64_t until_ns) {
+void Switcher::attach(Name name, Make make, std::uint64_t for_ns) {
   {
     const std::lock_guard lock(mutex_);
-    to_attach_.push_back({name, std::move(make), until_ns});
+    to_attach_.push_back({name, std::move(make), for_ns});
   }
   changed_.notify_all();
 }
 
-Result<Switcher::Done> Switcher::attach_now(Name name, const Make& make, std::uint64_t until_ns) {
+Result<Switcher::Done> Switcher::attach_now(Name name, const Make& make, std::uint64_t for_ns) {
   Done done{name, true, {}, clock_.monotonic_ns(), 0};
   Link link = TRY(make());
   done.ended_ns = clock_.monotonic_ns();
   {
     const std::lock_guard lock(mutex_);
-    standing_[name] = {std::move(link), until_ns};
+    standing_[name] = {std::move(link), end_of(done.ended_ns, for_ns)};
   }
   changed_.notify_all();
   return done;
@@ -71,35 +84,40 @@ void Switcher::detach(Name name) {
   changed_.notify_all();
 }
 
-void Switcher::keep(Name name, std::uint64_t until_ns) {
+void Switcher::keep(Name name, std::uint64_t for_ns) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = standing_.find(name); found != standing_.end()) {
-      found->second.until_ns = until_ns;
+      found->second.until_ns = end_of(clock_.monotonic_ns(), for_ns);
     }
     for (Wanted& wanted : to_attach_) {
       if (wanted.name == name) {
-        wanted.until_ns = until_ns;
+        wanted.for_ns = for_ns;
       }
     }
   }
   changed_.notify_all();
 }
 
+bool Switcher::has(std::uint64_t group) const {
+  const auto of_group = [group](const Name& name) { return name.first == group; };
+  return (making_ && of_group(*making_)) || std::any_of(ending_.begin(), ending_.end(), of_group) ||
+         std::any_of(standing_.begin(), standing_.end(),
+                     [&of_group](const auto& standing) { return of_group(standing.first); });
+}
+
 void Switcher::end_group(std::uint64_t group) {
-  std::vector<Link> links;
   std::unique_lock lock(mutex_);
   std::erase_if(to_attach_, [group](const Wanted& wanted) { return wanted.name.first == group; });
-  std::erase_if(to_detach_, [group](const Name& name) { return name.first == group; });
-  changed_.wait(lock, [this, group] { return !busy_ || busy_->first != group; });
-  const auto first = standing_.lower_bound({group, 0});
-  const auto last = standing_.lower_bound({group + 1, 0});
-  for (auto at = first; at != last; ++at) {
-    links.push_back(std::move(at->second.link));
+  while (has(group)) {
+    for (auto& [name, standing] : standing_) {
+      standing.until_ns = name.first == group ? 0 : standing.until_ns;
+    }
+    changed_.notify_all();
+    changed_.wait(lock);
   }
-  standing_.erase(first, last);
-  lock.unlock();
-  links.clear();
+  std::erase_if(to_detach_, [group](const Name& name) { return name.first == group; });
+  std::erase_if(done_, [group](const Done& done) { return done.name.first == group; });
 }
 
 std::vector<Switcher::Done> Switcher::done() {
@@ -109,29 +127,49 @@ std::vector<Switcher::Done> Switcher::done() {
   return std::exchange(done_, {});
 }
 
-std::optional<Switcher::Name> Switcher::ended_by_time(std::uint64_t now) const {
+std::optional<Switcher::Name> Switcher::next_to_end(std::uint64_t now) {
+  for (auto at = to_detach_.begin(); at != to_detach_.end();) {
+    const Name name = *at;
+    if (making_ == name) {
+      ++at;  // when it stands
+      continue;
+    }
+    at = to_detach_.erase(at);
+    // One that waits to be attached is not attached any more.
+    if (std::erase_if(to_attach_, [&name](const Wanted& wanted) { return wanted.name == name; }) > 0) {
+      note({name, false, {}, now, now});
+    }
+    if (standing_.contains(name)) {
+      return name;
+    }
+  }
   for (const auto& [name, standing] : standing_) {
-    if (standing.until_ns <= now) {
+    if (standing.until_ns <= now || stopping_) {
       return name;
     }
   }
   return std::nullopt;
 }
 
+std::uint64_t Switcher::next_end_ns() const {
+  std::uint64_t next = kForEver;
+  for (const auto& [name, standing] : standing_) {
+    next = std::min(next, standing.until_ns);
+  }
+  return next;
+}
+
 void Switcher::end_one(std::unique_lock<std::mutex>& lock, Name name) {
   const auto found = standing_.find(name);
-  if (found == standing_.end()) {
-    return;
-  }
   Link link = std::move(found->second.link);
   standing_.erase(found);
-  busy_ = name;
+  ending_.insert(name);
   lock.unlock();
   Done done{name, false, {}, clock_.monotonic_ns(), 0};
   link.reset();
   done.ended_ns = clock_.monotonic_ns();
   lock.lock();
-  busy_.reset();
+  ending_.erase(name);
   note(std::move(done));
   changed_.notify_all();
 }
@@ -139,15 +177,15 @@ void Switcher::end_one(std::unique_lock<std::mutex>& lock, Name name) {
 void Switcher::make_one(std::unique_lock<std::mutex>& lock) {
   Wanted wanted = std::move(to_attach_.front());
   to_attach_.pop_front();
-  busy_ = wanted.name;
+  making_ = wanted.name;
   lock.unlock();
   Done done{wanted.name, true, {}, clock_.monotonic_ns(), 0};
   auto made = wanted.make();
   done.ended_ns = clock_.monotonic_ns();
   lock.lock();
-  busy_.reset();
+  making_.reset();
   if (made) {
-    standing_[wanted.name] = {std::move(*made), wanted.until_ns};
+    standing_[wanted.name] = {std::move(*made), end_of(done.ended_ns, wanted.for_ns)};
   } else {
     done.attached = false;
     done.error = std::move(made).error();
@@ -156,44 +194,41 @@ void Switcher::make_one(std::unique_lock<std::mutex>& lock) {
   changed_.notify_all();
 }
 
-void Switcher::run() {
+void Switcher::make_all() {
   std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    // What costs the target most goes first: detaches that were asked for, then those whose time has come.
-    if (!to_detach_.empty()) {
-      const Name name = to_detach_.front();
-      to_detach_.pop_front();
-      // One that waits to be attached is not attached any more.
-      const auto waiting = std::erase_if(to_attach_, [&name](const Wanted& wanted) { return wanted.name == name; });
-      if (waiting > 0) {
-        const std::uint64_t now = clock_.monotonic_ns();
-        note({name, false, {}, now, now});
-      }
-      end_one(lock, name);
-      continue;
+  while (true) {
+    // What costs the target most goes first: an attach waits for the detaches that were asked for.
+    changed_.wait(lock, [this] { return stopping_ || (!to_attach_.empty() && to_detach_.empty()); });
+    if (stopping_) {
+      return;
     }
+    make_one(lock);
+  }
+}
+
+void Switcher::end_all() {
+  std::unique_lock lock(mutex_);
+  while (true) {
     const std::uint64_t now = clock_.monotonic_ns();
-    if (const auto name = ended_by_time(now)) {
+    const bool asked = !to_detach_.empty();
+    const auto name = next_to_end(now);
+    if (asked && to_detach_.empty()) {
+      changed_.notify_all();  // attaches may go on
+    }
+    if (name) {
       end_one(lock, *name);
       continue;
     }
-    if (!to_attach_.empty()) {
-      make_one(lock);
-      continue;
+    if (stopping_ && !making_) {
+      return;
     }
-    std::uint64_t next = UINT64_MAX;
-    for (const auto& [name, standing] : standing_) {
-      next = std::min(next, standing.until_ns);
-    }
-    if (next == UINT64_MAX) {
+    const std::uint64_t next = next_end_ns();
+    if (next == kForEver) {
       changed_.wait(lock);
     } else {
       changed_.wait_for(lock, std::chrono::nanoseconds(next - now));
     }
   }
-  std::map<Name, Standing> rest = std::exchange(standing_, {});
-  lock.unlock();
-  rest.clear();
 }
 
 }  // namespace mapwatch::attach

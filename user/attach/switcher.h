@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -41,16 +42,23 @@ class Switcher {
   /// Detaches what still stands.
   ~Switcher();
 
-  /// Queues an attach. `make` runs on the switcher's thread. The link is detached at `until_ns` by itself; UINT64_MAX:
-  /// it stands until told.
-  void attach(Name name, Make make, std::uint64_t until_ns);
+  /// Links that are detached at once. A call takes 30 to 75 ms, and the text is as in its file in the first of them:
+  /// eight calls one after the other leave the last link's sites patched for 250 ms and more (docs/governor.md).
+  static constexpr std::size_t kEnders = 8;
+
+  /// For `for_ns`: it stands until told.
+  static constexpr std::uint64_t kForEver = UINT64_MAX;
+
+  /// Queues an attach. `make` runs on a thread of the switcher's, one at a time. The link is detached by itself when it
+  /// stood for `for_ns`.
+  void attach(Name name, Make make, std::uint64_t for_ns);
   /// The same here and now, on the caller's thread: for a process that is held until its probes stand.
-  Result<Done> attach_now(Name name, const Make& make, std::uint64_t until_ns);
+  Result<Done> attach_now(Name name, const Make& make, std::uint64_t for_ns);
   /// Before any attach that waits. Nothing happens when there is no such link.
   void detach(Name name);
-  /// Moves the time at which a link ends by itself.
-  void keep(Name name, std::uint64_t until_ns);
-  /// Detaches all links of the group, and forgets what was queued for it. When it returns none stands.
+  /// Moves the time at which a link ends by itself: `for_ns` from now on.
+  void keep(Name name, std::uint64_t for_ns);
+  /// Detaches all links of the group, and forgets what was queued for it and is done. When it returns none stands.
   void end_group(std::uint64_t group);
 
   /// Readable when done() has something.
@@ -66,14 +74,18 @@ class Switcher {
   struct Wanted {
     Name name;
     Make make;
-    std::uint64_t until_ns;
+    std::uint64_t for_ns;
   };
   Switcher(const Clock& clock, UniqueFd wake);
-  void run();
+  void make_all();
+  void end_all();
   /// Both with the lock held; they give it up for the call into the kernel.
   void make_one(std::unique_lock<std::mutex>& lock);
   void end_one(std::unique_lock<std::mutex>& lock, Name name);
-  std::optional<Name> ended_by_time(std::uint64_t now) const;
+  /// What goes next: detaches that were asked for, then links whose time is over, when it stops all.
+  std::optional<Name> next_to_end(std::uint64_t now);
+  std::uint64_t next_end_ns() const;
+  bool has(std::uint64_t group) const;
   void note(Done done);
 
   const Clock& clock_;
@@ -83,10 +95,11 @@ class Switcher {
   std::deque<Name> to_detach_;
   std::deque<Wanted> to_attach_;
   std::map<Name, Standing> standing_;
-  std::optional<Name> busy_;  ///< its call into the kernel is under way
+  std::optional<Name> making_;  ///< its call into the kernel is under way
+  std::set<Name> ending_;       ///< likewise
   std::vector<Done> done_;
   bool stopping_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace mapwatch::attach

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace mapwatch::attach {
 namespace {
@@ -45,6 +46,34 @@ TEST(LastHolder, LeavesWhatIsStillHeldHere) {
   Witness witness;
   std::optional<LastHolder>(std::in_place).reset();
   EXPECT_FALSE(witness.closed());
+}
+
+TEST(LastHolder, OneThatHoldsThisDoesNotHoldThat) {
+  Witness mine;
+  Witness other;
+  const int held[] = {mine.held.get()};
+  auto holder = std::make_unique<LastHolder>(held);
+  other.held.reset();
+  EXPECT_TRUE(other.closed()) << "the child has a copy of what is not its business";
+  mine.held.reset();
+  EXPECT_FALSE(mine.closed());
+  holder.reset();
+  EXPECT_TRUE(mine.closed());
+}
+
+TEST(LastHolder, SeveralAtOnceEachCloseTheirOwn) {
+  std::vector<Witness> witnesses(6);
+  std::vector<std::unique_ptr<LastHolder>> holders;
+  for (Witness& witness : witnesses) {
+    const int held[] = {witness.held.get()};
+    holders.push_back(std::make_unique<LastHolder>(held));
+    witness.held.reset();
+  }
+  for (std::size_t i = witnesses.size(); i-- > 0;) {
+    EXPECT_FALSE(witnesses[i].closed());
+    holders[i].reset();
+    EXPECT_TRUE(witnesses[i].closed()) << "a later child has a copy";
+  }
 }
 
 TEST(LastHolder, GoesWhenItsOwnerIsKilled) {
