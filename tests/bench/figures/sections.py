@@ -9,17 +9,13 @@ from lib import fixtures
 from lib.harness import Context, Failed
 from lib.process import Mapwatch, Process, Target, run_to_end
 
-from . import big_program, stats
+from . import big_program, freezing, stats
+from .rows import Row
 
 VERSION = fixtures.NEWEST
 # Scenarios for measuring speed: a lock, a lock for readers, a service, and no lock but copies.
 SERVICES = ["write_write_mutex", "write_read_rwmutex", "struct_held_mutex", "http_mutex", "copy_on_write"]
 PACES = ["0", "10us", "100us", "1ms", "10ms"]
-
-
-class Row:
-    def __init__(self, what, goal, measured, runs, met=None):
-        self.what, self.goal, self.measured, self.runs, self.met = what, goal, measured, runs, met
 
 
 class Bench:
@@ -307,4 +303,4 @@ def planner(bench):
 
 
 SECTIONS = {"nshit": ns_per_hit, "races": races, "false": false_reports, "survival": survival, "latency": latency,
-            "throughput": throughput, "own": own_cost, "attach": attach, "planner": planner}
+            "throughput": throughput, "own": own_cost, "attach": attach, "planner": planner, "freeze": freezing.freeze}
