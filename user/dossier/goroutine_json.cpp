@@ -76,7 +76,8 @@ std::string goroutine_json(const forensics::Goroutines& goroutines, const forens
   json["stack"] = std::move(stack);
   json["doubt"] = goroutine.doubt == StackDoubt::kNone ? Json(nullptr) : Json(doubt_name(goroutine.doubt));
   const NamedFrame creator = names.creator(goroutine.go_pc);
-  json["created_by"] = creator.func.empty() ? Json(nullptr) : place(creator);
+  // The first goroutine was made by the runtime's start, in assembly; Go's tracebacks do not tell either.
+  json["created_by"] = creator.func.empty() || goroutine.id == 1 ? Json(nullptr) : place(creator);
   Json channels = Json::array();
   for (const std::uint64_t channel : goroutine.channels) {
     channels.push_back(hex(channel));

@@ -63,7 +63,7 @@ class Delve:
         return answer["result"]
 
     def goroutines(self):
-        """Those that live, by id: {"status", "locations"}, each location as (function, file, line), innermost first."""
+        """Those that live, by id: {"status", "stack", "creator"}; a place is (function, file, line), the innermost first."""
         found, start = [], 0
         while start >= 0:
             page = self.call("ListGoroutines", Start=start, Count=1000)
@@ -73,7 +73,8 @@ class Delve:
         for each in found:
             if each["status"] not in DEAD:
                 locations = self.call("Stacktrace", Id=each["id"], Depth=2000)["Locations"]
-                stacks[each["id"]] = {"status": each["status"], "stack": [as_go_shows(one) for one in locations]}
+                stacks[each["id"]] = {"status": each["status"], "stack": [as_go_shows(one) for one in locations],
+                                      "creator": as_go_shows(each["goStatementLoc"])}
         return stacks
 
     def variable(self, expression, most=4000):

@@ -119,6 +119,8 @@ TEST_F(CrashFiles, AGoroutineAsJson) {
   EXPECT_EQ(object["created_by"]["func"], "main.main");
   EXPECT_EQ(object["channels"], json({"0xc000012340"}));
   EXPECT_EQ(object["labels"]["user"], "\\x1b[0m\\xff");
+  one.id = 1;
+  EXPECT_EQ(json::parse(goroutine_json(all, one, names))["created_by"], nullptr) << "made by assembly at the start";
 }
 
 TEST(SchedulerJson, SaysWhoRunsWhat) {
