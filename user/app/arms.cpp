@@ -63,17 +63,16 @@ Result<std::shared_ptr<Arm>> Arms::place(const attach::Target& target) {
   return arm;
 }
 
-Result<std::shared_ptr<attach::ProbeSet>> Arms::make(const Arm& arm, const attach::Target& target, int pid) {
+Result<std::shared_ptr<Armed>> Arms::make(const Arm& arm, const attach::Target& target, int pid) {
   attach::AttachRequest request;
-  request.path = target.attach_path();
   request.pid = pid;
   request.layout = arm.layout();
   request.first_site = arm.first_site();
-  return std::make_shared<attach::ProbeSet>(TRY(kernel_.attach(arm.plan(), request)));
+  return governor_.arm(arm.shared(), request, target.exe_fd());
 }
 
-Result<std::shared_ptr<attach::ProbeSet>> Arms::attach(const std::shared_ptr<Arm>& arm, const attach::Target& target,
-                                                       Match reach) {
+Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, const attach::Target& target,
+                                            Match reach) {
   arm->idle_since_ns_ = 0;
   if (arm->wide_) {
     return arm->wide_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "app/binary_cache.h"
+#include "app/governor.h"
 #include "app/selector.h"
 #include "attach/kernel.h"
 #include "attach/ranges.h"
@@ -51,9 +52,9 @@ class Arm {
   const std::uint32_t layout_;
   const std::uint32_t first_site_;
   const std::vector<mw_site_counts> before_;  ///< of its sites, by their last owner
-  std::shared_ptr<attach::ProbeSet> wide_;
+  std::shared_ptr<Armed> wide_;
   std::optional<FileLease> lease_;
-  std::vector<std::weak_ptr<attach::ProbeSet>> narrow_;
+  std::vector<std::weak_ptr<Armed>> narrow_;
   std::uint64_t idle_since_ns_ = 0;  ///< 0: a process holds it
 };
 
@@ -66,17 +67,16 @@ class Arms {
   /// How long a file stays armed after its last process: the next run of a short-lived tool finds it so.
   static constexpr std::uint64_t kLingerNs = 10'000'000'000;
 
-  /// `kernel` and `clock` must outlive it, and it the Arms' owners.
-  Arms(attach::Kernel& kernel, const Clock& clock, Options options)
-      : kernel_(kernel), clock_(clock), options_(options) {}
+  /// `kernel`, `governor`, `sites` (numbers that are free) and `clock` must outlive it, and it the Arms' owners.
+  Arms(attach::Kernel& kernel, Governor& governor, attach::Ranges& sites, const Clock& clock, Options options)
+      : kernel_(kernel), governor_(governor), sites_(sites), clock_(clock), options_(options) {}
 
   /// The file that `target` runs, read and numbered; nothing is attached yet. Errors: of BinaryCache::load;
   /// kUnsupported when there are too many files or sites at once.
   Result<std::shared_ptr<Arm>> place(const attach::Target& target);
   /// Probes in `target`, whose policy is set. `reach` is what is wished for: a file that may be written to unseen is
   /// not armed as a whole where links of one process can be had.
-  Result<std::shared_ptr<attach::ProbeSet>> attach(const std::shared_ptr<Arm>& arm, const attach::Target& target,
-                                                   Match reach);
+  Result<std::shared_ptr<Armed>> attach(const std::shared_ptr<Arm>& arm, const attach::Target& target, Match reach);
 
   /// The file with links for all its processes; null when there is none.
   std::shared_ptr<Arm> wide(const FileKey& key) const;
@@ -86,23 +86,24 @@ class Arms {
 
   /// Disarms files that somebody wants to write to, and those that no process has run for long. Call it every 100 ms.
   void turn();
-  /// Disarms everything; all ProbeSets handed out are detached too.
+  /// Disarms everything; all that was handed out is detached too.
   void clear();
 
  private:
   friend class Arm;
   using Inode = std::pair<dev_t, ino_t>;
   static Inode inode_of(const FileKey& key) { return {key.dev, key.inode}; }
-  Result<std::shared_ptr<attach::ProbeSet>> make(const Arm& arm, const attach::Target& target, int pid);
+  Result<std::shared_ptr<Armed>> make(const Arm& arm, const attach::Target& target, int pid);
   void disarm(Arm& arm);
   bool drop_an_idle_one();
 
   attach::Kernel& kernel_;
+  Governor& governor_;
+  attach::Ranges& sites_;
   const Clock& clock_;
   const Options options_;
   BinaryCache binaries_;
   attach::Slots layouts_{0, MW_MAX_LAYOUTS};
-  attach::Ranges sites_{0, MW_MAX_SITES};
   std::map<Inode, std::weak_ptr<Arm>> files_;
   std::map<std::uint32_t, std::weak_ptr<Arm>> by_layout_;
   std::vector<std::shared_ptr<Arm>> wide_;  ///< keeps them for kLingerNs

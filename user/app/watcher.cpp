@@ -3,10 +3,14 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "app/output.h"
 #include "app/watcher_options.h"
+#include "attach/cpu_limits.h"
 #include "attach/text_check.h"
 #include "base/log.h"
 #include "ingest/record_json.h"
@@ -36,6 +40,10 @@ Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, in
   }
   std::unique_ptr<Watcher> watcher(new Watcher(options, clock, std::move(self_test), std::move(kernel), execs,
                                                std::move(writer), std::move(suppressions), std::move(recorder)));
+  watcher->governor_ =
+      TRY(Governor::create(options, watcher->kernel_, watcher->site_numbers_, cost_model(watcher->self_test_), clock));
+  watcher->arms_.emplace(watcher->kernel_, *watcher->governor_, watcher->site_numbers_, clock,
+                         Arms::Options{watcher->narrow(), execs == attach::Kernel::Execs::kEvery});
   watcher->exits_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
   if (!watcher->exits_) {
     return fail_errno("epoll_create1");
@@ -56,7 +64,6 @@ Watcher::Watcher(const cli::Options& options, const Clock& clock, attach::SelfTe
       kernel_(std::move(kernel)),
       execs_(execs),
       recorder_(std::move(recorder)),
-      arms_(kernel_, clock, {narrow(), execs == attach::Kernel::Execs::kEvery}),
       cpu_(proc::ProcFs(options.procfs)),
       correlator_(correlator_options(options)),
       recording_symbols_(recorder_ ? std::make_unique<symbolize::RecordingSymbolizer>(live_symbols_, *recorder_)
@@ -78,7 +85,7 @@ Result<void> Watcher::add(int pid, Match reach) {
   const proc::ProcFs procfs(options_.procfs);
   attach::Target target = TRY(attach::Target::open(pid, procfs));
   attach::TargetLock lock = TRY(attach::TargetLock::acquire(options_.run_dir, pid, target.start_time(), "mapwatch"));
-  const std::shared_ptr<Arm> arm = TRY(arms_.place(target));
+  const std::shared_ptr<Arm> arm = TRY(arms_->place(target));
   const std::uint64_t bias = TRY(target.load_bias(arm->binary()));
   const auto memory = TRY(attach::ProcessMemory::open(target, procfs));
   const auto notes = TRY(attach::verify_bytes(arm->plan(), arm->binary(), memory.reader(), bias));
@@ -87,7 +94,8 @@ Result<void> Watcher::add(int pid, Match reach) {
       log::warn("PID {}: {}", pid, log::printable(note));
     }
   }
-  mw_policy policy = TRY(policy_for(options_, pid));
+  const attach::CpuLimits cpus = TRY(attach::read_cpu_limits(pid, {procfs, "/sys"}));
+  mw_policy policy = policy_for(options_, cpus);
   policy.layout = arm->layout();
 
   Watched watched{std::move(target), std::move(lock), arm, nullptr, bias};
@@ -97,6 +105,7 @@ Result<void> Watcher::add(int pid, Match reach) {
             {tgid, static_cast<std::uint32_t>(watched.target.ns_pid()), watched.target.exe_path(),
              (go.unverified() ? "unverified " : "") + go.version().text, go.build_id(), watched.target.cgroup()});
   const auto give_up = [&] {
+    governor_->leave(tgid);
     kernel_.drop_policy(tgid);
     forget(tgid);
   };
@@ -105,22 +114,27 @@ Result<void> Watcher::add(int pid, Match reach) {
     give_up();
     return set;
   }
-  auto probes = arms_.attach(arm, watched.target, reach);
-  if (!probes) {
+  auto probes = arms_->attach(arm, watched.target, reach);
+  auto armed = probes ? governor_->join(**probes, tgid, cpus.effective(), verifier(watched))
+                      : Result<void>(tl::unexpected(std::move(probes).error()));
+  if (!armed) {
     give_up();
     TRY(watched.target.check());
-    return tl::unexpected(std::move(probes).error());
+    return armed;
   }
   watched.probes = *probes;
   if (auto same = watched.target.check(); !same) {
     give_up();
     return same;
   }
+  const std::vector<std::size_t> standing = governor_->standing(**probes);
   for (const std::size_t site : attach::silent_sites(arm->plan(), memory.reader(), bias)) {
+    if (!std::ranges::binary_search(standing, site) && !attach::is_fatal(arm->plan().probes[site])) {
+      continue;
+    }
     log::warn("PID {}: the probe on {} does not stand in the process: that function is not watched", pid,
               log::printable(arm->plan().probes[site].function));
   }
-  sites_ += arm->plan().probes.size();
   crash_recorder_.add(pid, arm->shared(), bias);
   freezer_->add(watched.target, arm->plan(), bias);
   cpu_.add(pid);
@@ -136,6 +150,20 @@ Result<void> Watcher::add(int pid, Match reach) {
   announce(watched, clock_.monotonic_ns() - begin);
   targets_.insert_or_assign(pid, std::move(watched));
   return {};
+}
+
+Governor::Verify Watcher::verifier(const Watched& watched) const {
+  const int pid = watched.target.pid();
+  return [this, pid, arm = watched.arm, bias = watched.bias](const attach::Plan& plan) -> Result<void> {
+    const auto found = targets_.find(pid);
+    if (found == targets_.end()) {
+      return fail(ErrorKind::kGone, fmt::format("process {} is not watched any more", pid));
+    }
+    TRY(found->second.target.check());
+    const auto memory = TRY(attach::ProcessMemory::open(found->second.target, proc::ProcFs(options_.procfs)));
+    TRY(attach::verify_bytes(plan, arm->binary(), memory.reader(), bias));
+    return {};
+  };
 }
 
 void Watcher::introduce(std::uint32_t tgid, const Arm& arm, std::uint64_t bias, report::ProcessInfo info) {
@@ -175,6 +203,7 @@ void Watcher::retire(int pid) {
     return;
   }
   cpu_.drop(pid);
+  governor_->leave(static_cast<std::uint32_t>(pid));
   kernel_.drop_policy(static_cast<std::uint32_t>(pid));
   freezer_->drop(pid);
   crash_recorder_.drop(pid);
@@ -200,7 +229,7 @@ void Watcher::drop(int pid) {
 
 void Watcher::ignore(int pid, const FileKey& key) {
   const auto tgid = static_cast<std::uint32_t>(pid);
-  const auto arm = arms_.wide(key);
+  const auto arm = arms_->wide(key);
   if (!arm) {
     forget_new(pid);
     return;
@@ -229,6 +258,7 @@ std::vector<int> Watcher::own_pids() const {
 
 std::vector<int> Watcher::fds() const {
   std::vector<int> out = {ring_->epoll_fd(), exits_.get()};
+  std::ranges::copy(governor_->fds(), std::back_inserter(out));
   if (freezer_->fd() >= 0) {
     out.push_back(freezer_->fd());
   }
@@ -244,6 +274,7 @@ Result<Watcher::Turn> Watcher::turn() {
   Turn turn;
   TRY(poll_ring(turn));
   freezer_->turn();
+  governor_->turn();
   publish(correlator_.settle(clock_.monotonic_ns()));
   cpu_.turn(clock_.monotonic_ns());
   epoll_event gone[64];
@@ -261,7 +292,7 @@ Result<Watcher::Turn> Watcher::turn() {
     }
     drop(pid);
   }
-  arms_.turn();
+  arms_->turn();
   return turn;
 }
 

@@ -14,6 +14,7 @@
 #include "app/cpu_meter.h"
 #include "app/crash_recorder.h"
 #include "app/freezer.h"
+#include "app/governor.h"
 #include "app/report_thread.h"
 #include "attach/kernel.h"
 #include "attach/target.h"
@@ -48,7 +49,7 @@ class Watcher {
   std::size_t targets() const { return targets_.size(); }
   bool watches(int pid) const { return targets_.contains(pid); }
   /// New processes of this file are watched from their first operation on.
-  bool armed(const FileKey& key) const { return arms_.wide(key) != nullptr; }
+  bool armed(const FileKey& key) const { return arms_->wide(key) != nullptr; }
   /// Probes stand in the process (of the file `key`), and its hits are not to be looked at.
   void ignore(int pid, const FileKey& key);
   /// A process of Turn::news that is gone, or in which no probe can stand.
@@ -85,7 +86,7 @@ class Watcher {
     attach::Target target;
     attach::TargetLock lock;
     std::shared_ptr<Arm> arm;
-    std::shared_ptr<attach::ProbeSet> probes;
+    std::shared_ptr<Armed> probes;
     std::uint64_t bias = 0;
   };
 
@@ -103,6 +104,8 @@ class Watcher {
   void introduce(std::uint32_t tgid, const Arm& arm, std::uint64_t bias, report::ProcessInfo info);
   /// The same of an adopted process that sends events before it could be looked at, and may be gone by now.
   Known introduce_adopted(const ingest::Event& event);
+  /// For the governor, before it arms other probes in a process.
+  Governor::Verify verifier(const Watched& watched) const;
   void announce(const Watched& watched, std::uint64_t took_ns) const;
   Result<void> poll_ring(Turn& turn);
   void on_record(Bytes record, Turn& turn);
@@ -129,7 +132,9 @@ class Watcher {
   std::unique_ptr<ingest::RingSource> ring_;
   std::unique_ptr<ingest::RecordWriter> recorder_;
   UniqueFd exits_;  ///< epoll of all pidfds
-  Arms arms_;
+  attach::Ranges site_numbers_{0, MW_MAX_SITES};
+  std::unique_ptr<Governor> governor_;
+  std::optional<Arms> arms_;
   std::map<int, Watched> targets_;
   std::map<std::uint32_t, Known> introduced_;  ///< adopted ones that sent events, not in targets_
   CpuMeter cpu_;
@@ -145,7 +150,7 @@ class Watcher {
   std::uint64_t started_ns_ = 0;
   std::uint64_t malformed_ = 0;
   std::uint64_t disabled_ = 0;
-  std::uint64_t sites_ = 0;
+  std::uint64_t armed_at_end_ = 0;
   bool finished_ = false;
   ReportThread reports_;  // last: its work uses all of the above
 };

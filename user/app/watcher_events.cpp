@@ -12,12 +12,11 @@ namespace mapwatch::app {
 
 namespace {
 
-/// The address, at load bias 0, of the probe that sent the event; nullptr when the plan has no such probe.
-const attach::ProbeSpec* probe_of(const Arm& arm, const ingest::Event& event) {
+/// The probe that sent the event; nullptr when there is no such probe.
+const attach::ProbeSpec* probe_of(const Arm& arm, const Governor& governor, const ingest::Event& event) {
   const auto& probes = arm.plan().probes;
   if (const auto* access = std::get_if<ingest::AccessEvent>(&event)) {
-    const std::size_t index = access->site - arm.first_site();
-    return access->site >= arm.first_site() && index < probes.size() ? &probes[index] : nullptr;
+    return governor.probe_at(access->site);
   }
   if (const auto* fatal = std::get_if<ingest::FatalEvent>(&event)) {
     const auto found = std::ranges::find(probes, fatal->op, &attach::ProbeSpec::op);
@@ -69,8 +68,8 @@ Watcher::Known Watcher::introduce_adopted(const ingest::Event& event) {
   if (const auto known = introduced_.find(head.tgid); known != introduced_.end()) {
     return known->second;
   }
-  const std::shared_ptr<Arm> arm = arms_.by_layout(head.layout);
-  const attach::ProbeSpec* probe = arm && arm->wide() ? probe_of(*arm, event) : nullptr;
+  const std::shared_ptr<Arm> arm = arms_->by_layout(head.layout);
+  const attach::ProbeSpec* probe = arm && arm->wide() ? probe_of(*arm, *governor_, event) : nullptr;
   if (probe == nullptr) {
     return {};
   }
@@ -126,6 +125,12 @@ void Watcher::on_record(Bytes bytes, Turn& turn) {
   }
   if (const auto* exec = std::get_if<ingest::ExecEvent>(&*event)) {
     turn.execs.push_back(static_cast<int>(exec->head.tgid));
+  }
+  if (const auto* over = std::get_if<ingest::OverEvent>(&*event)) {
+    governor_->tripped(over->head.tgid, over->epoch);
+  }
+  if (const auto* access = std::get_if<ingest::AccessEvent>(&*event)) {
+    governor_->overlap(access->head.tgid, access->site);
   }
   if (const auto* fatal = std::get_if<ingest::FatalEvent>(&*event); fatal != nullptr && !capture) {
     crash_recorder_.also_fatal(*fatal);

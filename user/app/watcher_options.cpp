@@ -18,6 +18,8 @@ constexpr std::uint32_t kHoldMaxNs = 200'000;
 constexpr std::uint32_t kHeldPerSecond = 20;
 constexpr std::uint32_t kHeldOneIn = 128;
 constexpr std::uint64_t kBurstNs = 5'000'000;
+// What the detector does on top of an empty program (docs/figures.md).
+constexpr double kDetectorNs = 100;
 
 }  // namespace
 
@@ -27,9 +29,17 @@ correlate::Correlator::Options correlator_options(const cli::Options& options) {
   return out;
 }
 
-Result<mw_policy> policy_for(const cli::Options& options, int pid) {
-  const attach::CpuLimits limits =
-      TRY(attach::read_cpu_limits(pid, attach::CpuSources{proc::ProcFs(options.procfs), "/sys"}));
+govern::CostModel cost_model(const attach::SelfTest& self_test) {
+  govern::CostModel costs;
+  if (self_test.ns_per_hit > 0) {
+    for (const mw_site_class emulated : {MW_SITE_PUSH, MW_SITE_JCC, MW_SITE_CALL}) {
+      costs.ns_per_hit[emulated] = self_test.ns_per_hit + kDetectorNs;
+    }
+  }
+  return costs;
+}
+
+mw_policy policy_for(const cli::Options& options, const attach::CpuLimits& limits) {
   const std::uint64_t upper = options.dwell_ns.value_or(kDwellMaxNs);
   mw_policy policy = {};
   policy.flags = limits.may_dwell() && upper > 0 ? 0 : MW_POLICY_MARK_ONLY;

@@ -16,15 +16,13 @@ report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_
   out.hazards = publisher_.hazards();
   out.crashes = publisher_.crashes();
   out.lost = lost;
-  out.sites = sites_;
-  out.sites_armed = sites_;
-  out.armed_share = sites_ > 0 ? 1.0 : 0.0;
+  const Governor::Totals totals = governor_->totals();
+  out.sites = totals.sites;
+  out.sites_armed = armed_at_end_;
+  out.armed_share = totals.armed_share;
   out.ns_per_hit = self_test_.ns_per_hit;
   const double target_s = static_cast<double>(cpu_.total_ticks()) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  const double cost_s = (static_cast<double>(counters.hits) * self_test_.ns_per_hit +
-                         static_cast<double>(counters.dwell_ns + counters.hold_ns)) /
-                        1e9;
-  out.target_cost = target_s > 0 ? cost_s / target_s : 0;
+  out.target_cost = target_s > 0 ? totals.cost_ns / 1e9 / target_s : 0;
   out.own_cpu_s = static_cast<double>(::clock()) / CLOCKS_PER_SEC;
   if (const auto own = proc::ProcFs().status(static_cast<int>(::getpid()))) {
     out.own_rss_bytes = own->rss_bytes;
@@ -39,14 +37,16 @@ void Watcher::finish() {
   }
   finished_ = true;
   cpu_.read_all();
+  armed_at_end_ = governor_->totals().sites_armed;
   std::vector<int> pids;
   // Nothing the target pays for outlives this; one that is frozen at this moment is still known below.
   for (auto& [pid, watched] : targets_) {
+    governor_->leave(static_cast<std::uint32_t>(pid));
     kernel_.drop_policy(static_cast<std::uint32_t>(pid));
     watched.probes.reset();
     pids.push_back(pid);
   }
-  arms_.clear();
+  arms_->clear();
   if (ring_) {
     Turn rest;
     if (auto polled = poll_ring(rest); !polled) {

@@ -97,6 +97,8 @@ class Kernel {
   /// From now on `tgid` may be charged `hits` (0: no limit), and held for `share_ppm` of wall time. A new `epoch`
   /// starts the count again. kGone when the process is not watched any more.
   Result<void> set_limits(std::uint32_t tgid, std::uint32_t epoch, std::uint64_t hits, std::uint32_t share_ppm);
+  /// Whether some of its sites are not armed, now or at times (MW_POLICY_PARTIAL). kGone likewise.
+  Result<void> set_partial(std::uint32_t tgid, bool partial);
   /// Ring of mw_freeze_note: the guardian's.
   int freeze_notes_fd() const;
   /// Array of one word, which the guardian sets to 1 and back: without it nothing is frozen.

@@ -2,6 +2,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "attach/kernel_impl.h"
@@ -9,6 +11,10 @@
 namespace mapwatch::attach {
 
 namespace {
+
+/// Half a second's held time; two of the longest dwells at the least.
+constexpr std::uint64_t kBurstNsPerPpm = 500;
+constexpr std::uint64_t kLeastBurstNs = 400'000;
 
 mw_target_counts operator-(const mw_target_counts& now, const mw_target_counts& before) {
   return {now.hits - before.hits, now.held_ns - before.held_ns, now.overlaps - before.overlaps, 0, 0};
@@ -147,6 +153,13 @@ Result<void> Kernel::set_limits(std::uint32_t tgid, std::uint32_t epoch, std::ui
     policy.epoch = epoch;
     policy.hit_limit = hits;
     policy.share_ppm = share_ppm;
+    policy.burst_ns = std::max(kLeastBurstNs, share_ppm * kBurstNsPerPpm);
+  });
+}
+
+Result<void> Kernel::set_partial(std::uint32_t tgid, bool partial) {
+  return impl_->change_policy(tgid, [partial](mw_policy& policy) {
+    policy.flags = (policy.flags & ~std::uint32_t{MW_POLICY_PARTIAL}) | (partial ? MW_POLICY_PARTIAL : 0);
   });
 }
 

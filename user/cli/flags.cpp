@@ -244,7 +244,8 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_text(o.record, t); }},
     // How to watch.
     {"dwell", 0, kValue, kEvery, kLive, "auto|DUR", "the longest that a goroutine is held to see an overlap", "auto", false, set_dwell},
-    {"budget", 0, kValue, kEvery, kLive, "PERCENT", "share of a target's time that its goroutines may be held", "1%", false, set_budget},
+    {"budget", 0, kValue, kEvery, kLive, "PERCENT", "share of a target's time that it may be held, with --sample auto that it may be charged in all", "1%", false, set_budget},
+    {"sample", 0, kValue, kEvery, kLive, "auto|full|1/N", "auto: arm as much as --budget allows; full: see every operation; 1/N: see one in N", "full", false, set_sample},
     {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
      [](O o, T t) { return choose(o.attach, t, kModes); }},
     {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},
@@ -255,7 +256,6 @@ constexpr FlagSpec kFlags[] = {
     {"state-dir", 0, kValue, kEvery | kDossier, kLive | kDossier, "DIR", "where dossiers are kept (root: /var/lib/mapwatch, else $XDG_STATE_HOME/mapwatch)", "", false,
      [](O o, T t) { return set_directory(o.state_dir, t); }},
     // Known, checked and kept for what comes later.
-    {"sample", 0, kValue, kEvery, 0, "auto|full|1/N", "", "auto", true, set_sample},
     {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},
 };
 // clang-format on

@@ -224,7 +224,8 @@ TEST(LaterFlags, ParseAreCheckedAndSaySo) {
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->options.sample, "1/8");
   EXPECT_EQ(parsed->options.exec, "cat");
-  EXPECT_EQ(parsed->warnings.size(), 2u);
+  EXPECT_EQ(parsed->warnings.size(), 1u) << "--exec has no effect yet";
+  EXPECT_EQ(options_of({"watch", "-a"}).sample, "full");
   EXPECT_TRUE(parse({"watch", "-a", "--on-crash", "report"}, {})->warnings.empty());
 }
 

@@ -1,0 +1,166 @@
+// Keeps what each watched process pays under its budget: hands counters to the planner (user/govern) and has the
+// switcher do what it wants.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "app/binary_cache.h"
+#include "attach/kernel.h"
+#include "attach/ranges.h"
+#include "attach/switcher.h"
+#include "base/clock.h"
+#include "base/unique_fd.h"
+#include "cli/options.h"
+#include "govern/planner.h"
+
+namespace mapwatch::app {
+
+class Governor;
+
+/// The probes of one file, or of one process of it: those on Go's fatal path stand for good, the others as the planner
+/// wants it. Detaches when it goes.
+class Armed {
+ public:
+  Armed(Governor& governor, std::uint64_t group, attach::ProbeSet fatal)
+      : governor_(governor), group_(group), fatal_(std::move(fatal)) {}
+  ~Armed() { detach(); }
+  Armed(const Armed&) = delete;
+  Armed& operator=(const Armed&) = delete;
+  /// When it returns, the text of every process is as in its file.
+  void detach();
+
+ private:
+  friend class Governor;
+  Governor& governor_;
+  const std::uint64_t group_;
+  attach::ProbeSet fatal_;
+};
+
+class Governor {
+ public:
+  /// Compares a plan with the text of a process, before it is patched (attach::verify_bytes).
+  using Verify = std::function<Result<void>(const attach::Plan&)>;
+
+  /// `kernel`, `sites` and `clock` must outlive it, and it what it has armed.
+  /// `sites`: the kernel side's numbers of sites that are free.
+  static Result<std::unique_ptr<Governor>> create(const cli::Options& options, attach::Kernel& kernel,
+                                                  attach::Ranges& sites, const govern::CostModel& costs,
+                                                  const Clock& clock);
+
+  /// The probes on the fatal path stand when it returns; the others wait for a process that pays for them. `exe_fd`:
+  /// the file; a copy is kept. `request.path` need not be filled.
+  Result<std::shared_ptr<Armed>> arm(std::shared_ptr<const WatchedBinary> binary, attach::AttachRequest request,
+                                     int exe_fd);
+  /// A process whose policy stands pays for these probes from now on, and what the planner wants at first stands when
+  /// it returns: function probes first, and after a second of its life those of call sites in their place.
+  /// `cpus`: how many of its threads run at once.
+  Result<void> join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, Verify verify);
+  /// Places in the plan of the map probes that stand, as was asked for.
+  std::vector<std::size_t> standing(const Armed& armed) const;
+  /// The probe of a site that is known to the kernel side, for as long as it is armed; null when it is nobody's.
+  const attach::ProbeSpec* probe_at(std::uint32_t site) const;
+  /// It has ended, or runs another program now.
+  void leave(std::uint32_t tgid);
+
+  /// It used up its hits (MW_EVENT_OVER): turn() is due at once.
+  void tripped(std::uint32_t tgid, std::uint32_t epoch);
+  /// Half of an overlap was seen at a site (of the kernel's numbering) of this process.
+  void overlap(std::uint32_t tgid, std::uint32_t site);
+
+  /// Readable when turn() is due.
+  std::vector<int> fds() const { return {switcher_->fd(), timer_.get()}; }
+  /// Ticks the planners that are due.
+  void turn();
+
+  struct Totals {
+    double cost_ns = 0;  ///< charged to all processes so far: hits, each by its instruction class, and held time
+    std::uint64_t sites = 0;
+    std::uint64_t sites_armed = 0;
+    double armed_share = 0;  ///< of the sites' time so far
+  };
+  Totals totals() const;
+  /// How a process is watched now; nullopt: it is not.
+  std::optional<govern::Status> status(std::uint32_t tgid) const;
+
+ private:
+  friend class Armed;
+  struct Member {
+    std::uint32_t cpus = 1;
+    Verify verify;
+    std::uint64_t since_ns = 0;
+    std::uint64_t cpu_ns = 0;  ///< as last read
+    mw_target_counts counts = {};
+    std::optional<std::uint32_t> tripped;  ///< the epoch
+    bool partial = false;                  ///< as its policy says
+  };
+  /// What a planner decides on.
+  struct Sites {
+    std::shared_ptr<const attach::Plan> plan;
+    std::uint32_t first = 0;             ///< the kernel side's number of plan->probes[0]
+    std::vector<std::uint32_t> probes;   ///< by planner's site: index into the plan, ascending
+    std::vector<mw_site_counts> counts;  ///< by planner's site, as last read
+    std::unique_ptr<govern::Planner> planner;
+  };
+  using ComingPlan = std::shared_future<Result<std::shared_ptr<const attach::Plan>>>;
+  struct Group {
+    std::uint64_t id = 0;     ///< as its Armed knows it
+    std::uint64_t links = 0;  ///< as the switcher knows its links
+    std::shared_ptr<const WatchedBinary> binary;
+    attach::AttachRequest request;
+    UniqueFd exe;  ///< the file that request.path names
+    Sites sites;
+    ComingPlan coming;  ///< of call sites; not valid when they stand, or are not to be had
+    bool by_calls = false;
+    std::map<std::uint32_t, Member> members;
+    std::vector<govern::SiteSignal> signals;
+    std::vector<govern::LinkDone> done;
+    bool due = false;
+    std::uint64_t next_ns = 0;
+  };
+
+  Governor(attach::Kernel& kernel, attach::Ranges& sites, std::unique_ptr<attach::Switcher> switcher, UniqueFd timer,
+           govern::Settings settings, const Clock& clock);
+  Group* group_of(std::uint32_t tgid);
+  /// What was counted since the last time, to the planner.
+  govern::Plan tick(Group& group, std::uint64_t now);
+  std::vector<govern::SiteHits> read_sites(Group& group);
+  std::vector<govern::MemberSample> read_members(Group& group);
+  void apply(Group& group, govern::Plan plan);
+  /// Attaches on this thread, for a process that is held until its probes stand.
+  Result<void> apply_now(Group& group, govern::Plan plan);
+  attach::Switcher::Make maker(const Group& group, std::vector<govern::SiteId> sites) const;
+  void set_limits(Group& group, const govern::Plan& plan);
+  /// The planner for those of a plan's probes that it may arm and disarm.
+  Result<Sites> sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first, std::uint64_t seed) const;
+  ComingPlan call_sites_of(const std::shared_ptr<const WatchedBinary>& binary);
+  /// Call sites in place of functions, when they are known and the process has lived for a second.
+  void turn_to_calls(Group& group, std::uint64_t now);
+  Result<void> arm_calls(Group& group, std::shared_ptr<const attach::Plan> plan);
+  void give_back(const Sites& sites);
+  void take_done();
+  void set_timer();
+  void end(std::uint64_t id);
+
+  attach::Kernel& kernel_;
+  attach::Ranges& site_numbers_;
+  std::unique_ptr<attach::Switcher> switcher_;
+  const UniqueFd timer_;
+  const govern::Settings settings_;
+  const Clock& clock_;
+  std::map<std::uint64_t, Group> groups_;            ///< by id
+  std::map<std::uint32_t, std::uint64_t> members_;   ///< tgid to group
+  std::map<std::uint64_t, std::uint64_t> by_links_;  ///< switcher's group to group
+  std::map<const WatchedBinary*, ComingPlan> coming_;
+  std::uint64_t last_id_ = 0;  ///< of both kinds
+  double cost_ns_ = 0;
+  double site_shares_ = 0;  ///< sum over the sites of groups that are gone
+  std::uint64_t sites_gone_ = 0;
+};
+
+}  // namespace mapwatch::app
