@@ -122,7 +122,7 @@ void tick_of_a_host(benchmark::State& state) {
       target->carry_out();
     }
   };
-  while (now_ns < 130 * kSecond) {
+  while (now_ns < 112 * kSecond) {
     next(false);
   }
   double hit_sites = 0;
@@ -137,9 +137,8 @@ void tick_of_a_host(benchmark::State& state) {
     state.ResumeTiming();
   }
   state.counters["hit_sites"] = hit_sites / static_cast<double>(rounds * kTargets);
-  // Of a second's worth of ticks of all targets, by one core.
-  state.counters["us_per_tick"] = benchmark::Counter(static_cast<double>(rounds * kTargets) / 1e6,
-                                                     benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_tick"] = benchmark::Counter(static_cast<double>(rounds * kTargets),
+                                                  benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 BENCHMARK(tick_of_a_host)->Arg(100)->Arg(1000)->ArgName("period_ms")->Unit(benchmark::kMillisecond);

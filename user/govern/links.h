@@ -56,6 +56,7 @@ class Links {
     const std::size_t slot = (id - 1) & (kMost - 1);
     return slot < records_.size() && records_[slot].id == id && records_[slot].patched() ? &records_[slot] : nullptr;
   }
+  const LinkRecord* find(LinkId id) const { return const_cast<Links*>(this)->find(id); }
   std::deque<LinkRecord>& all() { return records_; }
   const std::deque<LinkRecord>& all() const { return records_; }
 

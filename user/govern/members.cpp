@@ -92,6 +92,7 @@ void Members::sum_up(double elapsed_ns) {
   double most = HUGE_VAL;  // CPUs' worth of cost, by all members
   for (const Member& member : members_) {
     allowance_.peak_cpus += member.peak_cpus;
+    allowance_.busiest_peak = std::max(allowance_.busiest_peak, member.peak_cpus);
     if (member.share >= kLeastShare) {
       most = std::min(most, std::max(budget * member.peak_cpus, floor) / member.share);
     }

@@ -34,6 +34,7 @@ struct Allowance {
   double cpus = 0;           ///< that all members keep busy, over the last second
   double busiest_cpus = 0;   ///< the busiest member
   double peak_cpus = 0;      ///< all members, over the last minute
+  double busiest_peak = 0;   ///< the busiest member, likewise
 };
 
 /// What the sites of the group cost since the last sample.

@@ -136,6 +136,7 @@ void Planner::Impl::finish(LinkRecord& link, std::uint64_t ended_ns) {
   const std::uint64_t armed = stood ? std::clamp(ended_ns + restored, link.since_ns, now_ns_) - link.since_ns : 0;
   if (link.purpose == Purpose::kWindow && stood) {
     windows_.paid(link.planned_ns, link.cost_ns);
+    windows_.switched(static_cast<double>(now_ns_ - link.asked_ns) - static_cast<double>(armed));
     windows_.overran(static_cast<double>(armed) - static_cast<double>(link.length_ns));
   }
   const double cpu_ns = stood && now_ns_ > link.since_ns ? (cpu_ns_ - link.cpu_ns) * static_cast<double>(armed) /
@@ -224,7 +225,7 @@ void Planner::Impl::refill() {
   const double at_once = kTrialsAtOnce + kSteadyAtOnce * allowance.steadiness;
   trials_.fill(std::max(kTrialsLeast * allowance.earned_ns, most * allowance.earned_ns - spent),
                std::max(kLeastSpendNs, at_once * allowance.rate_ns_per_s));
-  const double visits = kShares.visits * (kUnsteadyVisits + (1 - kUnsteadyVisits) * allowance.steadiness);
+  const double visits = visits_part() * (kUnsteadyVisits + (1 - kUnsteadyVisits) * allowance.steadiness);
   visits_.fill(visits * allowance.earned_ns, std::max(kLeastSpendNs, visits * allowance.rate_ns_per_s));
 }
 

@@ -64,6 +64,8 @@ class Planner::Impl {
   bool drop(const std::vector<Hot>& sites, bool all);
   void charge_switch(Purpose purpose, double ns);
   double switch_cpus() const;
+  /// The visits' part of what may be charged: more where always-on sites leave theirs.
+  double visits_part() const;
   /// Whether more may be armed now.
   bool may_arm() const;
   /// The next sites to be tried, one link's worth; those that are known to be hot become visited ones.

@@ -25,6 +25,8 @@ constexpr double kHotPart = 0.05;
 /// Strain (a part of the bound) at which nothing is armed anew, and at which nothing is visited.
 constexpr double kNoMoreTrials = 0.8;
 constexpr double kNoMoreVisits = 0.88;
+/// Of what always-on sites do not use, for visits.
+constexpr double kVisitsMore = 0.5;
 /// Of the budget, by visits while sites still wait to be armed.
 constexpr double kVisitsMeanwhile = 0.1;
 /// Remnants of links, when there are more than so many, are made one.
@@ -122,8 +124,15 @@ void Planner::Impl::let_return() {
     }
   }
   sites_.sort_into_tiers(now_ns_);
-  const double visits = waiting_.empty() ? kShares.visits : kVisitsMeanwhile;
-  windows_.plan(sites_.tiers(), {visits * allowance.rate_ns_per_s, allowance.cpus, allowance.busiest_cpus}, now_ns_);
+  const double visits = waiting_.empty() ? visits_part() : kVisitsMeanwhile;
+  windows_.plan(sites_.tiers(), {visits * allowance.rate_ns_per_s, allowance.peak_cpus, allowance.busiest_peak},
+                now_ns_);
+}
+
+double Planner::Impl::visits_part() const {
+  const double allowed = members_.allowance().always_share;
+  const double used = allowed > 0 ? std::min(1.0, sites_.always_share() / allowed) : 0;
+  return kShares.visits + kVisitsMore * kShares.always * (1 - used);
 }
 
 void Planner::Impl::gather_remnants() {
@@ -153,7 +162,7 @@ double Planner::Impl::exposure_ns() const {
       out += CostModel::switch_ns(settings_.costs.detach, link.sites.size());
     }
   }
-  return out * std::max(1.0, members_.allowance().peak_cpus);
+  return out * std::max(1.0, members_.allowance().busiest_peak);
 }
 
 void Planner::Impl::gain_trust() {
@@ -227,7 +236,7 @@ void Planner::Impl::arm_waiting() {
     const double cost = CostModel::switch_ns(settings_.costs.detach, lot.size());
     LinkRecord* link = links_.find(attach(std::move(lot), Purpose::kTrial, kTrialNs, kPatience * kTrialNs));
     link->trusted = std::all_of(link->sites.begin(), link->sites.end(), [&](SiteId id) { return sites_[id].trusted; });
-    room -= link->trusted ? 0 : cost * std::max(1.0, allowance.peak_cpus);
+    room -= link->trusted ? 0 : cost * std::max(1.0, allowance.busiest_peak);
   }
 }
 
@@ -259,7 +268,7 @@ void Planner::Impl::visit() {
     }
     const auto length = whole_ns(windows_.depth(*depth).length_ns);
     LinkRecord* link = links_.find(attach(std::move(sites), Purpose::kWindow, length, length));
-    link->planned_ns = std::min(share, 1.0) * std::max(allowance.cpus, 0.05) * static_cast<double>(length);
+    link->planned_ns = std::min(share, 1.0) * std::max(allowance.peak_cpus, 0.05) * static_cast<double>(length);
   }
 }
 

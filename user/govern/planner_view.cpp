@@ -46,11 +46,10 @@ SiteState Planner::Impl::site(SiteId id) const {
   out.hits_per_s = static_cast<double>(site.hits_per_cpu_s) * cpus;
   out.armed_share = armed_share(site);
   std::uint64_t armed = site.armed_ns;
-  for (const LinkRecord& link : links_.all()) {
-    if (link.id == site.link && link.phase == LinkRecord::Phase::kStanding) {
-      out.armed = true;
-      armed += now_ns_ - link.since_ns;
-    }
+  const LinkRecord* link = links_.find(site.link);
+  if (link != nullptr && link->phase == LinkRecord::Phase::kStanding) {
+    out.armed = true;
+    armed += now_ns_ - link->since_ns;
   }
   if (now_ns_ > started_ns_) {
     out.measured_share = static_cast<double>(armed) / static_cast<double>(now_ns_ - started_ns_);

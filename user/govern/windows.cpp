@@ -38,7 +38,7 @@ void Windows::plan(const std::array<TierSum, kTiers>& tiers, const Bounds& bound
     sites += tiers[i].sites;
     share += tiers[i].share;
     if (tiers[i].sites == 0) {
-      depth = {};
+      depth = {.free_ns = depth.free_ns};
       continue;
     }
     depth.sites = std::min(sites, kMostSites);
@@ -46,28 +46,36 @@ void Windows::plan(const std::array<TierSum, kTiers>& tiers, const Bounds& bound
     const double armed_cpus = std::clamp(share * depth.part, 1e-9, 1.0) * cpus;
     depth.switch_ns = paying_cpus * (CostModel::switch_ns(costs_.attach, depth.sites) +
                                      CostModel::switch_ns(costs_.detach, depth.sites));
-    const double hits_ns = std::clamp(depth.switch_ns, kLeastHitsNs, kMostHitsNs * std::max(1.0, cpus));
+    const double worth_ns = std::max(depth.switch_ns, armed_cpus * switching_ns_);
+    const double hits_ns = std::clamp(worth_ns, kLeastHitsNs, kMostHitsNs * std::max(1.0, cpus));
     depth.length_ns = std::clamp(hits_ns / armed_cpus, kShortestNs, kLongestNs);
     depth.cost_ns = depth.switch_ns + armed_cpus * (depth.length_ns + overrun_ns_);
     depth.per_s = bounds.budget_ns_per_s / static_cast<double>(used) / (depth.cost_ns * price_);
-    depth.per_s = std::min(depth.per_s, kMostShare / (depth.length_ns + overrun_ns_) * 1e9);
+    depth.per_s = std::min(depth.per_s, kMostShare / busy_ns(depth) * 1e9);
     switching += depth.per_s * depth.switch_ns;
   }
   const double most = kMostSwitching * bounds.budget_ns_per_s;
   const double less = switching > most ? most / switching : 1;
   for (Depth& depth : depths_) {
     depth.per_s *= less;
-    depth.next_ns = depth.per_s > 0 ? later(now_ns, depth.per_s) : UINT64_MAX;
+    depth.next_ns = depth.per_s > 0 ? std::max(now_ns, depth.free_ns) + gap_ns(depth) : UINT64_MAX;
   }
 }
 
-std::uint64_t Windows::later(std::uint64_t now_ns, double per_s) { return now_ns + whole_ns(random_.gap_ns(per_s)); }
+double Windows::busy_ns(const Depth& depth) const { return depth.length_ns + overrun_ns_ + switching_ns_; }
+
+// Visits of one depth are apart by the time that one takes, switching included, and a random time.
+std::uint64_t Windows::gap_ns(const Depth& depth) {
+  const double random_part = std::max(1e9 / depth.per_s - busy_ns(depth), 1.0);
+  return whole_ns(random_.gap_ns(1e9 / random_part));
+}
 
 std::optional<std::size_t> Windows::take_due(std::uint64_t now_ns) {
   for (std::size_t i = kTiers; i-- > 0;) {
     Depth& depth = depths_[i];
     if (depth.next_ns <= now_ns) {
-      depth.next_ns = later(now_ns, depth.per_s);
+      depth.free_ns = now_ns + whole_ns(busy_ns(depth));
+      depth.next_ns = depth.free_ns + gap_ns(depth);
       return i;
     }
   }
@@ -87,6 +95,8 @@ void Windows::paid(double planned_ns, double cost_ns) {
     price_ += kFollow * (std::clamp(cost_ns / planned_ns, 0.1, 10.0) - price_);
   }
 }
+
+void Windows::switched(double ns) { switching_ns_ += kFollow * (std::clamp(ns, 0.0, 1e9) - switching_ns_); }
 
 void Windows::overran(double ns) { overrun_ns_ += kFollow * (std::clamp(ns, 0.0, 1e8) - overrun_ns_); }
 

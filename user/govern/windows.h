@@ -21,12 +21,13 @@ class Windows {
     double cost_ns = 0;    ///< of one, as planned
     double switch_ns = 0;  ///< of that, switching
     std::uint32_t sites = 0;
-    double part = 1;  ///< of the sites of this depth, when they are too many
+    double part = 1;            ///< of the sites of this depth, when they are too many
+    std::uint64_t free_ns = 0;  ///< when the last visit is over and its sites can be visited again
     std::uint64_t next_ns = UINT64_MAX;
   };
   struct Bounds {
     double budget_ns_per_s = 0;
-    double cpus = 1;          ///< that the group keeps busy
+    double cpus = 1;          ///< that the group keeps busy when it works
     double busiest_cpus = 1;  ///< and its busiest member, which pays for switching
   };
 
@@ -44,6 +45,8 @@ class Windows {
 
   /// A visit of this depth cost so much: later plans know what visits really cost.
   void paid(double planned_ns, double cost_ns);
+  /// From asking for a visit to the report of its end it took so long, its length apart.
+  void switched(double ns);
   /// A visit stood so much longer than it should have.
   void overran(double ns);
 
@@ -59,13 +62,15 @@ class Windows {
   double met_per_s(std::size_t tier, double per_s) const;
 
  private:
-  std::uint64_t later(std::uint64_t now_ns, double per_s);
+  double busy_ns(const Depth& depth) const;
+  std::uint64_t gap_ns(const Depth& depth);
 
   const CostModel costs_;
   Random& random_;
   std::array<Depth, kTiers> depths_ = {};
   double price_ = 1;  ///< cost of visits by what was planned
   double overrun_ns_ = 0;
+  double switching_ns_ = 50e6;
 };
 
 }  // namespace mapwatch::govern

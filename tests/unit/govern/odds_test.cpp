@@ -63,7 +63,7 @@ TEST_P(Predicted, WithinTwiceTheMeasuredTime) {
   Simulation simulation(settings, std::vector<mw_site_class>(program.sites, MW_SITE_CALL),
                         {in_turn({phase}, 100'000 * kSecond)});
   constexpr std::uint64_t kBegin = 60 * kSecond;
-  constexpr std::uint64_t kEnd = 660 * kSecond;
+  constexpr std::uint64_t kEnd = 460 * kSecond;
   simulation.run_until(kBegin);
   const std::size_t hot = program.sites - program.cold;
   const SiteId hottest = phase.rates[0].site;
@@ -92,7 +92,7 @@ TEST_P(Predicted, WithinTwiceTheMeasuredTime) {
   for (std::size_t i = 0; i < seen_per_s.size(); ++i) {
     const Watched& watched = simulation.races()[i];
     const double told_s = samples / seen_per_s[i];
-    if (told_s > 15 || told_s < 0.05 || longest_s[i] > 4 * told_s) {
+    if (told_s > 10 || told_s < 0.05 || longest_s[i] > 4 * told_s) {
       continue;  // too few sightings to tell, shorter than a step of the model, or always-on for a part of the time
     }
     const double found_s = watched.mean_wait_ns(kBegin, kEnd) / 1e9;
