@@ -11,7 +11,7 @@ from .harness import Skipped, case, expect, wait_for
 from .process import Process
 
 GDUMP = fixtures.ROOT / "build/tests/gdump"
-MODES = ("plain", "stripped", "pie-stripped", "cgo")
+MODES = ("plain", "stripped", "pie", "pie-stripped", "cgo", "noopt")
 QUICK_VERSIONS = {"1.17.13", "1.20.14", "1.23.12", fixtures.NEWEST}
 ARGUMENTS = re.compile(r"\([^()]*\)$")
 PLACE = re.compile(r"\t(.*):(\d+)(?: \+(0x[0-9a-f]+))?(?: fp=(0x[0-9a-f]+) sp=0x[0-9a-f]+ pc=(0x[0-9a-f]+))?$")
@@ -132,7 +132,7 @@ def register():
             def run(context, version=version, mode=mode):
                 binary = fixtures.build(version, mode, "park")
                 same_as_go(context, binary)
-            quick = version in QUICK_VERSIONS or mode == "pie-stripped"
+            quick = mode == "pie-stripped" or (version in QUICK_VERSIONS and mode not in ("pie", "noopt"))
             case(f"forensics/{version}/{mode}", quick=quick, builds=[(version, mode, "park")])(run)
 
 
