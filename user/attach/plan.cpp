@@ -6,9 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "arch/candidates.h"
 #include "arch/instruction.h"
 #include "arch/prologue.h"
-#include "attach/candidates.h"
 
 namespace mapwatch::attach {
 namespace {
@@ -23,7 +23,7 @@ constexpr std::string_view kIterNext = "internal/runtime/maps.(*Iter).Next";
 /// A candidate and what became of it.
 struct Node {
   const FunctionCode* function = nullptr;
-  Candidate candidate;
+  arch::Candidate candidate;
   std::vector<std::size_t> callees;  ///< nodes of the same kind that it calls
   std::optional<ProbeSpec> probe;    ///< planned, if it shall have one
   std::string refusal;               ///< why it cannot be probed
@@ -72,7 +72,7 @@ void find_site(Node& node) {
 std::vector<Node> make_nodes(const std::vector<FunctionCode>& functions) {
   std::vector<Node> nodes;
   for (const FunctionCode& function : functions) {
-    if (const auto candidate = find_candidate(function.name); candidate && nodes.size() < kMaxCandidates) {
+    if (const auto candidate = arch::find_candidate(function.name); candidate && nodes.size() < kMaxCandidates) {
       nodes.emplace_back();
       nodes.back().function = &function;
       nodes.back().candidate = *candidate;
@@ -172,7 +172,7 @@ Result<Plan> plan_probes(const elf::GoBinary& binary) {
   std::vector<FunctionCode> functions;
   std::vector<Omission> unreadable;
   for (const elf::Function& function : binary.functions()) {
-    if (!find_candidate(function.name)) {
+    if (!arch::find_candidate(function.name)) {
       continue;
     }
     if (functions.size() + unreadable.size() >= kMaxCandidates) {

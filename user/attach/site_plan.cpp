@@ -211,7 +211,7 @@ ProbeSpec call_probe(const arch::CallSite& call, const MapFunction& map, const e
 Result<std::vector<MapFunction>> map_functions(std::span<const elf::Function> functions) {
   std::vector<MapFunction> maps;
   for (std::size_t i = 0; i < functions.size(); ++i) {
-    const auto candidate = find_candidate(functions[i].name);
+    const auto candidate = arch::find_candidate(functions[i].name);
     if (!candidate || !candidate->never.empty() || candidate->op == MW_OP_FATAL || candidate->op == MW_OP_THROW) {
       continue;
     }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "arch/call_sites.h"
-#include "attach/candidates.h"
+#include "arch/candidates.h"
 #include "attach/plan.h"
 #include "elf/go_binary.h"
 
@@ -14,7 +14,7 @@ namespace mapwatch::attach {
 
 /// A function that operates on maps: what call sites are looked for.
 struct MapFunction {
-  Candidate candidate;
+  arch::Candidate candidate;
   std::uint64_t entry = 0;
   std::uint32_t index = 0;  ///< in the program's functions
 };

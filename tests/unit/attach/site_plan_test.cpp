@@ -28,7 +28,7 @@ class Program {
   Program& function(const std::string& name, bool probed = true) {
     functions_.push_back(
         {0x1000 * (functions_.size() + 1), 0x1000 * (functions_.size() + 2), *names_.insert(name).first});
-    if (const auto candidate = find_candidate(name)) {
+    if (const auto candidate = arch::find_candidate(name)) {
       maps_.push_back({*candidate, functions_.back().entry, static_cast<std::uint32_t>(functions_.size() - 1)});
       probed_.push_back(probed);
     }
@@ -199,7 +199,8 @@ TEST(SitePlan, TheOtherAbisWrapperTakesItsArgumentsOnTheStack) {
   const std::string name = "runtime.mapassign";
   const std::vector<elf::Function> functions = {
       {0x1000, 0x2000, name}, {0x2000, 0x3000, name}, {0x3000, 0x4000, "asm"}};
-  const std::vector<MapFunction> maps = {{*find_candidate(name), 0x1000, 0}, {*find_candidate(name), 0x2000, 1}};
+  const std::vector<MapFunction> maps = {{*arch::find_candidate(name), 0x1000, 0},
+                                         {*arch::find_candidate(name), 0x2000, 1}};
   arch::CallSites found;
   found.calls = {{0x1010, 1, 0}, {0x3010, 0, 2}, {0x3020, 1, 2}};  // wrapper -> body, assembly -> wrapper and body
   EXPECT_THAT(choose_sites(maps, found, {false, true}, functions).armed, ElementsAre(true, false, true));

@@ -1,9 +1,9 @@
-#include "attach/candidates.h"
+#include "arch/candidates.h"
 
 #include <algorithm>
 #include <array>
 
-namespace mapwatch::attach {
+namespace mapwatch::arch {
 namespace {
 
 struct Entry {
@@ -86,4 +86,4 @@ std::optional<Candidate> find_candidate(std::string_view name) {
   return found;
 }
 
-}  // namespace mapwatch::attach
+}  // namespace mapwatch::arch

@@ -6,7 +6,7 @@
 
 #include "mapwatch/abi.h"
 
-namespace mapwatch::attach {
+namespace mapwatch::arch {
 
 struct Candidate {
   mw_op op = MW_OP_NONE;
@@ -21,4 +21,4 @@ struct Candidate {
 /// reflect/value.go, reflect/map_*.go, maps/maps.go of Go 1.17-1.27.
 std::optional<Candidate> find_candidate(std::string_view name);
 
-}  // namespace mapwatch::attach
+}  // namespace mapwatch::arch
