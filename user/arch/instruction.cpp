@@ -72,6 +72,9 @@ void take_memory(Instruction& out, const ZydisDecodedOperand& operand) {
   const ZydisDecodedOperandMem& memory = operand.mem;
   const bool default_segment = memory.segment == ZYDIS_REGISTER_DS || memory.segment == ZYDIS_REGISTER_SS;
   const auto base = general(memory.base);
+  const auto index = general(memory.index);
+  out.memory_registers |= (base ? bit(*base) : 0) | (index ? bit(*index) : 0);
+  out.memory_bytes = operand.size / 8U;
   if (base && memory.index == ZYDIS_REGISTER_NONE && default_segment &&
       ZydisRegisterGetClass(memory.base) == ZYDIS_REGCLASS_GPR64) {
     out.memory = BasedMemory{*base, memory.disp.has_displacement != 0 ? memory.disp.value : 0};
@@ -96,6 +99,8 @@ void take_operands(Instruction& out, const ZydisDecodedInstruction& insn, const 
       if (i < insn.operand_count_visible) {
         take_memory(out, operand);
       }
+    } else if (operand.type == ZYDIS_OPERAND_TYPE_IMMEDIATE && operand.imm.is_relative == 0) {
+      out.immediate = operand.imm.is_signed != 0 ? operand.imm.value.s : static_cast<std::int64_t>(operand.imm.value.u);
     }
   }
 }

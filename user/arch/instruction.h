@@ -68,6 +68,9 @@ struct Instruction {
   std::optional<Register> second;       ///< the second one, likewise
   std::optional<BasedMemory> memory;    ///< the memory operand, where it is of that form
   std::optional<std::uint64_t> refers;  ///< where a RIP-relative memory operand lies
+  std::uint32_t memory_registers = 0;   ///< bits of the general registers in the memory operand's address
+  std::uint32_t memory_bytes = 0;       ///< how many bytes of it are touched
+  std::optional<std::int64_t> immediate;
 };
 
 constexpr std::size_t kMaxInstruction = 15;  // Intel SDM vol. 2, section 2.3.11
