@@ -79,6 +79,16 @@ static __always_inline mw_u64 mw_hold(struct mw_spin* spin, struct mw_counters* 
   return held;
 }
 
+/* Notes when the goroutine's operation began, where the clock was read anyway. */
+static __always_inline void mw_time_doing(const struct mw_hit* hit, mw_u64 now) {
+  struct mw_doing* doing = hit->doing;
+  MW_YIELD(time_doing);
+  if (doing && MW_LOAD(doing->g) == hit->g) {
+    MW_STORE(doing->time_ns, now);
+    MW_STORE(doing->timed, MW_LOAD(doing->note));
+  }
+}
+
 /* Step 1: the mark is set, so another goroutine is inside a write. */
 static MW_NOINLINE int mw_marked(struct pt_regs* ctx, struct mw_hit* hit) {
   struct mw_counters* counters = mw_counters_here();
@@ -93,6 +103,7 @@ static MW_NOINLINE int mw_marked(struct pt_regs* ctx, struct mw_hit* hit) {
   side.role = MW_ROLE_VISITOR;
   side.evidence = MW_EVIDENCE_MARK;
   side.now = bpf_ktime_get_ns();
+  mw_time_doing(hit, side.now);
   mw_u64 writer = MW_LOAD(slot->lastw_g);
   /* Where some sites are not armed, another one may have written since, unseen: then nobody is named. */
   if (!(hit->policy->flags & MW_POLICY_PARTIAL) && writer && writer != hit->g && MW_LOAD(slot->last_map) == hit->map &&
@@ -127,6 +138,7 @@ static MW_NOINLINE int mw_report_visit(struct pt_regs* ctx, struct mw_hit* hit, 
   side.evidence = MW_EVIDENCE_WATCH;
   side.generation = met->generation;
   side.now = bpf_ktime_get_ns();
+  mw_time_doing(hit, side.now);
   side.other_g = met->g;
   side.other_op = met->op;
   return mw_emit_access(ctx, hit, &side);
@@ -150,6 +162,7 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   struct mw_grant grant;
   struct mw_spin spin = {};
   spin.start = bpf_ktime_get_ns();
+  mw_time_doing(hit, spin.start);
   if (!mw_allow(&grant, policy, hit, pair_key, spin.start, counters)) {
     return 0;
   }
@@ -242,8 +255,9 @@ static __always_inline int mw_alone(struct mw_slot* slot, const struct mw_hit* h
 }
 
 /* Some stores, and all that says which map a crash is about when nobody was seen on it before. */
-static __always_inline void mw_note_doing(const struct mw_hit* hit, const struct pt_regs* ctx) {
+static __always_inline void mw_note_doing(struct mw_hit* hit, const struct pt_regs* ctx) {
   struct mw_doing* doing = mw_doing_at(mw_doing_index(hit->tgid, hit->g));
+  hit->doing = doing;
   if (!doing) {
     return;
   }

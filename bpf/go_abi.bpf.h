@@ -23,6 +23,7 @@ struct mw_hit {
   mw_u32 layout_index;
   struct mw_layout* layout;
   struct mw_policy* policy;
+  struct mw_doing* doing; /* this goroutine's entry; 0: there is none */
 };
 
 static __always_inline int mw_op_writes(mw_u32 op) {
@@ -79,27 +80,11 @@ static __always_inline int mw_wrapped(const struct mw_hit* hit) {
   return method && hit->site_class == MW_SITE_PUSH;
 }
 
-static __always_inline mw_u64 mw_mix(mw_u64 x) {
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93ull;
-  x ^= x >> 32;
-  return x;
-}
-
-/* Key is (T, M): heaps of Go <= 1.25 all start at one address. */
-static __always_inline mw_u32 mw_slot_index(mw_u32 tgid, mw_u64 map) {
-  return (mw_u32)mw_mix((map >> 4) + ((mw_u64)tgid << 44)) & (MW_SLOTS - 1);
-}
-
 /* Where in the program a hit is, without a read of user memory: the probe, and how deep in its stack the goroutine is.
  * Go's stacks are aligned to their size, 2048 or more (runtime/stack.go), so the low bits of RSP are the same at each
  * passage by one chain of calls. A hash, good for sharing out attention; never evidence. */
 static __always_inline mw_u64 mw_place(const struct mw_hit* hit, const struct pt_regs* ctx) {
   return mw_mix(((mw_u64)hit->site << 32) ^ (MW_REG(ctx, sp) & 0x7ff));
-}
-
-static __always_inline mw_u32 mw_doing_index(mw_u32 tgid, mw_u64 g) {
-  return (mw_u32)mw_mix((g >> 4) + ((mw_u64)tgid << 44)) & (MW_DOINGS - 1);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* The contract between the kernel side (bpf/, C11) and the user side (user/, C++20): events, policy, layouts,
- * counters. The only header both compile. Padding is explicit and every size is asserted, so that a field
- * added on one side fails the build of the other. */
+ * counters, and the tables that explain a crash. The only header both compile. Padding is explicit and every size is
+ * asserted, so that a field added on one side fails the build of the other. */
 #ifndef MAPWATCH_ABI_H
 #define MAPWATCH_ABI_H
 
@@ -13,6 +13,7 @@ typedef std::uint32_t mw_u32;
 typedef std::uint64_t mw_u64;
 typedef std::int64_t mw_s64;
 #define MW_ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), #type)
+#define MW_INLINE inline
 #else
 typedef unsigned char mw_u8;
 typedef unsigned short mw_u16;
@@ -20,6 +21,7 @@ typedef unsigned int mw_u32;
 typedef unsigned long long mw_u64;
 typedef long long mw_s64;
 #define MW_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
+#define MW_INLINE static inline __attribute__((always_inline))
 #endif
 
 #define MW_ABI_VERSION 1u
@@ -226,7 +228,8 @@ enum mw_fatal_flags {
   MW_FATAL_TEXT_CUT = 2,
   MW_FATAL_FROZEN = 4, /* the process was sent SIGSTOP by this event */
   MW_FATAL_SECOND = 8, /* another goroutine of the process had it frozen; that event is in the ring or about to be */
-  MW_FATAL_NOT_FROZEN = 16, /* a freeze was asked for and could not be had: nobody to tell, or no signal */
+  MW_FATAL_NOT_FROZEN = 16,       /* a freeze was asked for and could not be had: nobody to tell, or no signal */
+  MW_FATAL_MAP_BY_ARGUMENTS = 32, /* user space found last_map in the crashing call's arguments: no probe told it */
 };
 
 /* A thread's registers, in the order of user_regs_struct. */
@@ -312,5 +315,69 @@ MW_ASSERT_SIZE(struct mw_counters, 15 * 8);
 
 /* Slot of the counters of all adopted processes. */
 #define MW_ADOPTED_SLOT 0u
+
+/* ---- Who used which map last: the kernel side's own tables, which the user side reads once, at a crash. ---- */
+
+/* Addresses in user space have 47 bits (Documentation/arch/x86/x86_64/mm.rst): the upper 16 bits of the two packed
+ * words are free. */
+#define MW_ADDR_MASK 0x0000ffffffffffffull
+
+/* One cache line: a slot's watch and the last accessor of its map lie together. */
+struct mw_slot {
+  mw_u64 map; /* the watch */
+  mw_u64 meet;
+  mw_u64 g;
+  mw_u32 tgid;
+  mw_u32 last_tgid; /* the last accessor, of the map last_map of process last_tgid */
+  mw_u64 last_map;
+  mw_u64 last_g;  /* g 48 | warmth 8 | hash of its caller's PC 8, lowest first */
+  mw_u64 lastw_g; /* the last writer's g */
+  mw_u64 prevw_g; /* the last writer's before it; 0: there was none */
+};
+MW_ASSERT_SIZE(struct mw_slot, 64);
+
+#define MW_LAST_G(w) ((w)&MW_ADDR_MASK)
+#define MW_LAST_WARMTH(w) ((mw_u32)(((w) >> 48) & 0xff))
+#define MW_LAST_SITE(w) ((mw_u32)((w) >> 56))
+#define MW_LAST(g, warmth, site) \
+  (((mw_u64)(g)&MW_ADDR_MASK) | ((mw_u64)((warmth)&0xff) << 48) | ((mw_u64)((site)&0xff) << 56))
+
+/* What a goroutine began last: ties a crash to its map, and tells where a writer that is still inside was called from.
+ * Direct-mapped: a newcomer takes the entry over. Written by the goroutine's own hits alone, under `note`'s odd bit. */
+struct mw_doing {
+  mw_u64 g;
+  mw_u64 map;
+  mw_u64 type; /* or, with MW_NOTE_ITERATES, the iterator that knows it */
+  mw_u64 sp;   /* where the operation's return address lies */
+  mw_u64 bp;   /* RBP at the probe */
+  mw_u32 tgid;
+  mw_u32 note;    /* being written 1 | iterates 1 | wrapped 1 | unused 1 | op 4 | hits 24, lowest first */
+  mw_u64 time_ns; /* CLOCK_MONOTONIC of a hit that read the clock anyway: of a candidate, or of an overlap */
+  mw_u32 timed;   /* `note` of that hit: it is this operation when the hits in both are the same */
+  mw_u32 pad0;
+};
+MW_ASSERT_SIZE(struct mw_doing, 64);
+#define MW_NOTE_WRITING 1u
+#define MW_NOTE_ITERATES 2u
+#define MW_NOTE_WRAPPED 4u
+#define MW_NOTE_HITS(note) ((note) >> 8)
+#define MW_NOTE_OP(note) (((note) >> 4) & 0xf)
+#define MW_NOTE_HIT 0x100u
+
+MW_INLINE mw_u64 mw_mix(mw_u64 x) {
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ull;
+  x ^= x >> 32;
+  return x;
+}
+
+/* Key is (T, M): heaps of Go <= 1.25 all start at one address. */
+MW_INLINE mw_u32 mw_slot_index(mw_u32 tgid, mw_u64 map) {
+  return (mw_u32)mw_mix((map >> 4) + ((mw_u64)tgid << 44)) & (MW_SLOTS - 1);
+}
+
+MW_INLINE mw_u32 mw_doing_index(mw_u32 tgid, mw_u64 g) {
+  return (mw_u32)mw_mix((g >> 4) + ((mw_u64)tgid << 44)) & (MW_DOINGS - 1);
+}
 
 #endif /* MAPWATCH_ABI_H */

@@ -93,6 +93,55 @@ TEST_F(CrashTest, ReaderIsNotTheOtherSide) {
   EXPECT_EQ(crash(kB, Machine::frame_of(kB)).other_g, kA.g);
 }
 
+// The clock is read for candidates and overlaps only; what it read is kept with the operation it belongs to.
+TEST_F(CrashTest, NotesWhenAnOperationBeganWhereTheClockWasReadAnyway) {
+  const auto doing = [&](const Goroutine& goroutine) {
+    return machine_.doings[mw_doing_index(goroutine.tgid, goroutine.g)];
+  };
+  const auto timed = [&](const Goroutine& goroutine) {
+    return MW_NOTE_HITS(doing(goroutine).timed) == MW_NOTE_HITS(doing(goroutine).note);
+  };
+  GoMap& map = machine_.new_map();
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_FALSE(timed(kA)) << "nobody else's map: no clock";
+  EXPECT_EQ(doing(kA).time_ns, 0u);
+  const mw_u64 before = machine_.now;
+  machine_.hit(kB, MW_OP_WRITE, map);
+  EXPECT_TRUE(timed(kB));
+  const mw_u64 noted = doing(kB).time_ns;
+  EXPECT_GT(noted, before);
+  EXPECT_LT(noted, machine_.now);
+  machine_.hit(kB, MW_OP_WRITE, machine_.new_map());
+  EXPECT_FALSE(timed(kB)) << "the time is of the operation before";
+  EXPECT_EQ(doing(kB).time_ns, noted);
+}
+
+TEST_F(CrashTest, NotesWhenAMarkWasSeen) {
+  GoMap& map = machine_.new_map();
+  machine_.hit(kA, MW_OP_WRITE, map);
+  map.set_mark(true);
+  const mw_u64 before = machine_.now;
+  machine_.hit(kB, MW_OP_READ, map);
+  const mw_doing& doing = machine_.doings[mw_doing_index(kB.tgid, kB.g)];
+  EXPECT_GT(doing.time_ns, before);
+  EXPECT_LT(doing.time_ns, machine_.now);
+  EXPECT_EQ(MW_NOTE_HITS(doing.timed), MW_NOTE_HITS(doing.note));
+}
+
+TEST_F(CrashTest, ATimeIsNotPutIntoAnEntryThatWasTakenOver) {
+  GoMap& map = machine_.new_map();
+  machine_.hit(kA, MW_OP_WRITE, map);
+  mw_doing& entry = machine_.doings[mw_doing_index(kB.tgid, kB.g)];
+  machine_.hook = [&](const std::string& point) {
+    if (point == "time_doing") {
+      entry.g = 0xc000000999ull;
+      entry.time_ns = 7;
+    }
+  };
+  machine_.hit(kB, MW_OP_WRITE, map);
+  EXPECT_EQ(entry.time_ns, 7u);
+}
+
 TEST_F(CrashTest, EntryTakenOverTellsNoMap) {
   machine_.hit(kA, MW_OP_WRITE, machine_.new_map());
   for (mw_doing& doing : machine_.doings) {

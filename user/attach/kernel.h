@@ -110,6 +110,11 @@ class Kernel {
   Result<mw_counters> counters() const;
   /// Of sites [first, first + count), summed over CPUs.
   Result<std::vector<mw_site_counts>> site_counts(std::uint32_t first, std::size_t count) const;
+  /// Who used this map last, as far as it is remembered (last_map and last_tgid say of which map it is). While the
+  /// process runs the words may be of different moments.
+  Result<mw_slot> last_accesses(std::uint32_t tgid, std::uint64_t map) const;
+  /// What each goroutine of the process began last, as far as no other goroutine took its entry over.
+  Result<std::vector<mw_doing>> last_operations(std::uint32_t tgid) const;
 
  private:
   struct Impl;
