@@ -1,12 +1,13 @@
 // A Go executable with some bytes changed, or any bytes at all: ELF image, build info, pclntab, moduledata, type names,
-// frames, unwinding, the plan's prologues, call sites and pointers. Every error is fine, every answer too; the
-// sanitizers judge the reads.
+// frames, unwinding, the plan's prologues, call sites, pointers, variables and arguments. Every error is fine, every
+// answer too; the sanitizers judge the reads.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "arch/arguments.h"
 #include "arch/call_sites.h"
 #include "arch/instruction.h"
 #include "arch/prologue.h"
@@ -30,6 +31,12 @@ void ask_everything(const elf::GoBinary& binary) {
     }
   }
   (void)arch::find_call_sites(binary, entries);
+  (void)binary.variable_ranges();
+  (void)binary.functions_referring_to(TinyGo::kBase + 64, 4);
+  const arch::StackDistance distance = [&](std::uint64_t address) {
+    const auto row = binary.unwind_row(address);
+    return row ? row->sp_delta : std::nullopt;
+  };
   std::size_t asked = 0;
   for (const elf::Function& function : binary.functions()) {
     if (++asked > 64) {
@@ -43,8 +50,10 @@ void ask_everything(const elf::GoBinary& binary) {
     if (const auto code = binary.code(function.entry, function.end); code && code->size() <= 4096) {
       (void)arch::find_prologue_site(*code, function.entry);
       (void)arch::direct_targets(*code, function.entry);
+      (void)arch::argument_facts(*code, function.entry, distance, function.entry + 20, asked % 2 == 0);
     }
   }
+  (void)binary.variable_at(TinyGo::kBase + 64);
   for (std::uint64_t at = 0; at < TinyGo::kSize; at += 16) {
     (void)binary.type_name(TinyGo::kBase + at);
     (void)binary.frames(TinyGo::kBase + at);

@@ -19,6 +19,7 @@
 #include "elf/runtime_globals.h"
 #include "elf/runtime_layout.h"
 #include "elf/types.h"
+#include "elf/variables.h"
 
 namespace mapwatch::elf {
 namespace {
@@ -263,6 +264,14 @@ Result<std::string> GoBinary::type_name(std::uint64_t address) const {
 
 std::optional<AddressRange> GoBinary::type_range() const {
   return impl_->module ? std::optional(AddressRange{impl_->module->types, impl_->module->etypes}) : std::nullopt;
+}
+
+std::vector<AddressRange> GoBinary::variable_ranges() const { return elf::variable_ranges(impl_->image); }
+
+Variable GoBinary::variable_at(std::uint64_t address) const { return elf::variable_at(impl_->image, address); }
+
+std::vector<Function> GoBinary::functions_referring_to(std::uint64_t address, std::size_t most) const {
+  return elf::functions_referring_to(impl_->image, address, most, [this](std::uint64_t place) { return at(place); });
 }
 
 }  // namespace mapwatch::elf

@@ -106,6 +106,13 @@ struct Pointer {
   std::uint64_t target = 0;
 };
 
+/// What a word of a program's own memory belongs to.
+struct Variable {
+  std::string section;       ///< ".bss"; empty: the file has no section headers
+  std::string name;          ///< as the symbol table has it, "main.cache"; empty: stripped, or not a variable's
+  std::uint64_t offset = 0;  ///< into the named one
+};
+
 class GoBinary {
  public:
   /// Reads `file` (a whole ELF file), which must outlive the value. Errors: kMalformed (not ELF, truncated, no Go
@@ -160,6 +167,13 @@ class GoBinary {
   std::vector<SourceFrame> frames(std::uint64_t address) const;
   /// Name of the type whose descriptor is at `address` ("map[string]*main.Session"); kMalformed when it is not one.
   Result<std::string> type_name(std::uint64_t address) const;
+  /// Where variables lie: the writable segments.
+  std::vector<AddressRange> variable_ranges() const;
+  /// The variable at `address`. Reads the symbol table anew each time.
+  Variable variable_at(std::uint64_t address) const;
+  /// Functions that refer to `address`, at most `most`: what names a variable of a stripped program. Looks through all
+  /// code, some 10 ms for 16 MB.
+  std::vector<Function> functions_referring_to(std::uint64_t address, std::size_t most) const;
   /// Where the type descriptors and their names lie (moduledata.types, .etypes); nullopt without moduledata.
   std::optional<AddressRange> type_range() const;
 

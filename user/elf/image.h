@@ -35,6 +35,7 @@ class Image {
   bool position_independent() const { return position_independent_; }
   /// PT_LOAD segments in file order.
   std::span<const Segment> loads() const { return loads_; }
+  std::span<const Section> sections() const { return sections_; }
   /// The first section of that name; null when there is none.
   const Section* section(std::string_view name) const;
   /// Contents as in the file; nullopt for SHT_NOBITS and sections that reach beyond the file.

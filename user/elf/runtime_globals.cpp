@@ -1,9 +1,10 @@
 #include "elf/runtime_globals.h"
 
-#include <Zydis/Zydis.h>
 #include <elf.h>
 
 #include <vector>
+
+#include "elf/variables.h"
 
 namespace mapwatch::elf {
 namespace {
@@ -52,31 +53,6 @@ void read_symbols(const Image& image, RuntimeGlobals& globals) {
       }
     }
   }
-}
-
-/// Targets of RIP-relative operands in [begin, end), in the order of the instructions.
-std::vector<std::uint64_t> data_references(Bytes code, std::uint64_t address, std::uint64_t begin, std::uint64_t end) {
-  ZydisDecoder decoder;
-  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-  std::vector<std::uint64_t> found;
-  for (std::size_t at = 0; at < code.size();) {
-    ZydisDecodedInstruction instruction;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code.data() + at, code.size() - at, &instruction, operands))) {
-      ++at;
-      continue;
-    }
-    for (std::size_t i = 0; i < instruction.operand_count_visible; ++i) {
-      ZyanU64 target = 0;
-      if (operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY && operands[i].mem.base == ZYDIS_REGISTER_RIP &&
-          ZYAN_SUCCESS(ZydisCalcAbsoluteAddress(&instruction, &operands[i], address + at, &target)) &&
-          target >= begin && target < end) {
-        found.push_back(target);
-      }
-    }
-    at += instruction.length;
-  }
-  return found;
 }
 
 }  // namespace
