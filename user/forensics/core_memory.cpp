@@ -93,7 +93,7 @@ void CoreMemory::read_registers(Bytes note) {
   user_regs_struct registers{};
   static_assert(sizeof(registers) == sizeof(status->pr_reg));
   std::memcpy(&registers, &status->pr_reg, sizeof(registers));
-  registers_[static_cast<std::uint64_t>(status->pr_pid)] = {registers.rip, registers.rsp, registers.rbp};
+  registers_[static_cast<std::uint64_t>(status->pr_pid)] = ThreadRegisters::of(registers);
 }
 
 /// NT_FILE: count, page size, {begin, end, offset in pages} each, then the paths (fs/binfmt_elf.c, fill_files_note).

@@ -134,6 +134,7 @@ class Decoder {
       goroutine.doubt = inside ? StackDoubt::kTorn : StackDoubt::kOdd;
       return;
     }
+    goroutine.sp = at.sp;
     append(goroutine, unwinder_.walk(stack, at, exact), false);
     switch (goroutine.end) {
       case StackEnd::kTop:

@@ -51,7 +51,8 @@ struct Goroutine {
   std::uint64_t start_pc = 0;    ///< its first function
   std::uint64_t stack_low = 0;
   std::uint64_t stack_high = 0;
-  std::uint64_t m = 0;  ///< address of the runtime.m that runs it; 0: none
+  std::uint64_t sp = 0;  ///< where the frames on its own stack begin; 0: not known
+  std::uint64_t m = 0;   ///< address of the runtime.m that runs it; 0: none
   std::int64_t m_id = -1;
   std::uint64_t thread = 0;  ///< that thread's id, as the target knows it
   bool locked_to_thread = false;

@@ -110,7 +110,7 @@ Result<void> ThreadStop::take_registers(int pid, const proc::ProcFs& procfs) {
     }
     const auto status = procfs.thread_status(pid, tid);
     const int own = status && !status->ns_pids.empty() ? status->ns_pids.back() : tid;
-    registers_[static_cast<std::uint64_t>(own)] = {registers.rip, registers.rsp, registers.rbp};
+    registers_[static_cast<std::uint64_t>(own)] = ThreadRegisters::of(registers);
   }
   return {};
 }
