@@ -1,39 +1,61 @@
 #include "app/crash_recorder.h"
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "app/state_dir.h"
-#include "dossier/timeline_files.h"
 #include "base/escape.h"
 #include "base/log.h"
+#include "dossier/other_side.h"
+#include "dossier/timeline_files.h"
 #include "forensics/bounded_memory.h"
+#include "forensics/crash_map.h"
 #include "forensics/key_hasher.h"
 #include "forensics/live_memory.h"
 
 namespace mapwatch::app {
 namespace {
 
-/// By the thread ids that the target itself knows.
-forensics::RegisterMap registers_of(const Frozen& frozen, const proc::ProcFs& procfs) {
-  forensics::RegisterMap out;
-  const bool other_namespace = frozen.target.ns_pids().size() > 1;
-  const auto own_id = [&](int tid) {
-    if (!other_namespace) {
-      return tid;
-    }
+// Places listed of the program's variables; each is named by a look through the symbols.
+constexpr std::size_t kMostVariables = 100;
+
+/// What the target itself calls its thread `tid`.
+std::uint64_t own_tid(const Frozen& frozen, const proc::ProcFs& procfs, int tid) {
+  if (frozen.target.ns_pids().size() > 1) {
     const auto status = procfs.thread_status(frozen.target.pid(), tid);
-    return status && !status->ns_pids.empty() ? status->ns_pids.back() : tid;
-  };
-  for (const attach::ThreadRegisters& thread : frozen.registers.threads) {
-    out[static_cast<std::uint64_t>(own_id(thread.tid))] = {thread.regs.rip, thread.regs.rsp, thread.regs.rbp};
+    if (status && !status->ns_pids.empty()) {
+      return static_cast<std::uint64_t>(status->ns_pids.back());
+    }
   }
-  // The kernel's event has them of the very instruction; the thread may stand in the probe's out-of-line copy of it.
-  const mw_regs& regs = frozen.event.regs;
-  if (regs.ip != 0) {
-    out[static_cast<std::uint64_t>(own_id(static_cast<int>(frozen.event.head.tid)))] = {regs.ip, regs.sp, regs.bp};
+  return static_cast<std::uint64_t>(tid);
+}
+
+/// Of the crashing thread, by the kernel's event: those of the very instruction. nullopt: the event has none.
+std::optional<forensics::ThreadRegisters> crash_registers(const mw_fatal_event& event) {
+  const mw_regs& r = event.regs;
+  if (r.ip == 0) {
+    return std::nullopt;
+  }
+  return forensics::ThreadRegisters{
+      r.ip,
+      r.sp,
+      r.bp,
+      {r.ax, r.cx, r.dx, r.bx, r.sp, r.bp, r.si, r.di, r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15}};
+}
+
+/// By the thread ids that the target itself knows.
+forensics::RegisterMap registers_of(const Frozen& frozen, const std::vector<dossier::ThreadState>& threads) {
+  forensics::RegisterMap out;
+  for (const dossier::ThreadState& thread : threads) {
+    out[thread.own_tid] = forensics::ThreadRegisters::of(thread.registers);
+  }
+  // The thread that crashes may stand in the probe's out-of-line copy of the instruction by now.
+  const auto crashing = std::ranges::find(threads, static_cast<int>(frozen.event.head.tid), &dossier::ThreadState::tid);
+  if (const auto registers = crash_registers(frozen.event); registers && crashing != threads.end()) {
+    out[crashing->own_tid] = *registers;
   }
   return out;
 }
@@ -80,7 +102,7 @@ void CrashRecorder::drop(int pid) { subjects_.erase(pid); }
 void CrashRecorder::copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
                                     dossier::CrashFacts& facts) const {
   const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
-  auto copy = forensics::copy_goroutines(bounded, subject.process, registers_of(frozen, proc::ProcFs(procfs_)));
+  auto copy = forensics::copy_goroutines(bounded, subject.process, registers_of(frozen, facts.threads));
   if (copy) {
     facts.goroutines = std::move(*copy);
   } else {
@@ -121,7 +143,55 @@ void CrashRecorder::copy_map(const Frozen& frozen, const Subject& subject, const
   facts.map = std::move(*picture);
 }
 
-void CrashRecorder::copy(const Frozen& frozen) {
+void CrashRecorder::find_map(Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                             dossier::CrashFacts& facts) const {
+  const auto registers = crash_registers(frozen.event);
+  if (!registers) {
+    return;
+  }
+  const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
+  forensics::TypeReader types(bounded, forensics::type_space(subject.binary->binary, subject.process.bias));
+  const auto found = forensics::find_crash_map(types, subject.process, *registers);
+  if (!found) {
+    return;  // its frames do not prove it; a probe, or a hazard at the same call, may have told it
+  }
+  facts.argument_map = found->map;
+  mw_fatal_event& event = frozen.event;
+  if (event.last_map == 0) {
+    event.last_map = found->map;
+    event.last_type = found->type;
+    event.last_len = found->len;
+    event.flags |= MW_FATAL_MAP_BY_ARGUMENTS;
+  } else if (event.last_map != found->map) {
+    facts.notes.push_back(
+        fmt::format("map: a probe saw the operation on {:#x}, its arguments say {:#x}", event.last_map, found->map));
+  }
+}
+
+void CrashRecorder::copy_company(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                                 dossier::CrashFacts& facts) const {
+  const auto tgid = static_cast<std::uint32_t>(frozen.target.pid());
+  if (auto operations = frozen.kernel.last_operations(tgid)) {
+    facts.accesses.doings = std::move(*operations);
+  } else {
+    facts.notes.push_back("last operations: " + escape(operations.error().message));
+  }
+  facts.map_address = frozen.event.last_map;
+  if (facts.map_address == 0) {
+    return;
+  }
+  if (const auto slot = frozen.kernel.last_accesses(tgid, facts.map_address);
+      slot && slot->last_tgid == tgid && slot->last_map == facts.map_address) {
+    facts.accesses.slot = *slot;
+  }
+  const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
+  forensics::SearchLimits limits;
+  limits.places = kMostVariables;
+  facts.variables =
+      forensics::find_word(bounded, forensics::variable_memory(subject.process), facts.map_address, limits);
+}
+
+void CrashRecorder::copy(Frozen& frozen) {
   const auto found = subjects_.find(frozen.target.pid());
   if (found == subjects_.end()) {
     return;
@@ -135,14 +205,16 @@ void CrashRecorder::copy(const Frozen& frozen) {
     facts.notes.push_back("environment: " + escape(found->second->environment.error().message));
   }
   for (const attach::ThreadRegisters& thread : frozen.registers.threads) {
-    facts.threads.push_back({thread.tid, thread.regs});
+    facts.threads.push_back({thread.tid, thread.regs, own_tid(frozen, proc::ProcFs(procfs_), thread.tid)});
   }
   if (!frozen.registers.missed.empty()) {
     facts.notes.push_back(fmt::format("registers: those of {} threads are missing", frozen.registers.missed.size()));
   }
   const auto memory = forensics::LiveMemory::open(frozen.target.pid(), proc::ProcFs(procfs_));
   if (memory) {
+    find_map(frozen, *copied.subject, *memory, facts);
     copy_goroutines(frozen, *copied.subject, *memory, facts);
+    copy_company(frozen, *copied.subject, *memory, facts);
     copy_map(frozen, *copied.subject, *memory, facts);
   } else {
     facts.notes.push_back("memory: " + escape(memory.error().message));
@@ -181,6 +253,8 @@ void CrashRecorder::write(report::CrashReport& report) {
   if (!copied) {
     return;
   }
+  const dossier::CrashPicture picture = dossier::decode_crash(copied->facts, copied->subject->process, report.map.addr);
+  dossier::tell_other_side(copied->facts, picture, copied->subject->process, report);
   const auto write = [&]() -> Result<void> {
     dossier::Store store = TRY(dossier::Store::open(state_dir_, true));
     const std::string id = dossier::crash_id(report);
@@ -190,7 +264,7 @@ void CrashRecorder::write(report::CrashReport& report) {
     if (auto read = elf::read_build_info(copied->subject->binary->file.bytes())) {
       build = std::move(*read);
     }
-    const auto files = dossier::crash_files(copied->facts, copied->subject->process, build, told);
+    const auto files = dossier::crash_files(copied->facts, picture, copied->subject->process, build, told);
     const dossier::Timeline timeline = timeline_.now(copied->timeline, told);
     report.dossier = TRY(store.add(id, with_timeline(files, timeline, dossier::Which::kAll)));
     if (!timeline.complete) {

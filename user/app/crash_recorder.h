@@ -27,8 +27,9 @@ class CrashRecorder {
   void add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias);
   /// Main thread: it is gone.
   void drop(int pid);
-  /// Main thread, the process frozen: only copies.
-  void copy(const Frozen& frozen);
+  /// Main thread, the process frozen: only copies. Puts the map into frozen.event when that has none and the crashing
+  /// call's arguments prove it.
+  void copy(Frozen& frozen);
   /// Main thread: a goroutine reached the fatal path of a process that another one had frozen.
   void also_fatal(const ingest::FatalEvent& event) { timeline_.also_fatal(event); }
 
@@ -54,6 +55,10 @@ class CrashRecorder {
   };
   void copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
                        dossier::CrashFacts& facts) const;
+  void find_map(Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                dossier::CrashFacts& facts) const;
+  void copy_company(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+                    dossier::CrashFacts& facts) const;
   void copy_map(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
                 dossier::CrashFacts& facts) const;
   std::optional<Copied> take(std::uint32_t pid);

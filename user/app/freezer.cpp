@@ -218,8 +218,12 @@ void Freezer::copy(const attach::Target& target, Capture& capture) {
     log::warn("PID {}: {}", target.pid(), registers.error().message);
   }
   const attach::Registers none;
-  const Frozen frozen{target, capture.event, registers ? *registers : none, maps ? *maps : std::string(),
-                      capture.event.head.time_ns + options_.max_freeze_ns / 2};
+  Frozen frozen{target,
+                *kernel_,
+                capture.event,
+                registers ? *registers : none,
+                maps ? *maps : std::string(),
+                capture.event.head.time_ns + options_.max_freeze_ns / 2};
   log::debug("PID {} frozen: registers of {} threads ({} missed), {} bytes of maps", target.pid(),
              frozen.registers.threads.size(), frozen.registers.missed.size(), frozen.maps.size());
   if (copy_) {

@@ -25,13 +25,14 @@ namespace mapwatch::app {
 /// A process that stands still, as the copy function sees it.
 struct Frozen {
   const attach::Target& target;
-  const mw_fatal_event& event;
+  const attach::Kernel& kernel;  ///< for its tables: nothing of the process changes them now
+  mw_fatal_event& event;         ///< whoever finds out more of it, adds that
   const attach::Registers& registers;
   const std::string& maps;        ///< /proc/PID/maps
   std::uint64_t deadline_ns = 0;  ///< CLOCK_MONOTONIC: copying that is not done by then is to be left
 };
 /// Runs while the process stands still: copy only, decode later.
-using CopyFunction = std::function<void(const Frozen&)>;
+using CopyFunction = std::function<void(Frozen&)>;
 
 class Freezer {
  public:

@@ -51,7 +51,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, in
   watcher->ring_ = TRY(ingest::RingSource::create(watcher->kernel_.ring_fd()));
   watcher->freezer_ = std::move(freezer);
   watcher->freezer_->connect(watcher->kernel_);
-  watcher->freezer_->on_frozen([raw = watcher.get()](const Frozen& frozen) { raw->crash_recorder_.copy(frozen); });
+  watcher->freezer_->on_frozen([raw = watcher.get()](Frozen& frozen) { raw->crash_recorder_.copy(frozen); });
   return watcher;
 }
 

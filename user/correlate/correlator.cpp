@@ -178,6 +178,7 @@ class Correlator::Impl {
     crash.layout = event.head.layout;
     crash.time_ns = event.head.time_ns;
     crash.map = event.last_map;
+    crash.map_by_arguments = crash.map != 0 && (event.flags & MW_FATAL_MAP_BY_ARGUMENTS) != 0;
     crash.access.op = event.op;
     crash.access.site_class = event.site_class;
     crash.access.goid = event.goid;

@@ -23,6 +23,7 @@ enum class Attribution {
   kObserved,    ///< that side's own stack
   kLastWriter,  ///< one frame, recorded with the last write
   kUnknown,     ///< nothing known
+  kInside,      ///< its whole stack as the process stood still: it was in the operation. Of crashes, never a finding's
 };
 
 /// Whether both halves of an overlap arrived.
@@ -83,6 +84,8 @@ struct Crash {
   /// The crashing frame did not tell its map; `map` is that of this goroutine's hazard at the very same call, at most
   /// a millisecond before.
   bool map_by_hazard = false;
+  /// No probe told the map: the arguments of the crashing call did, as its code proves.
+  bool map_by_arguments = false;
   std::uint64_t map_type = 0;
   std::optional<std::uint64_t> map_len;  ///< as the last hazard of this map told it
   Access access;                         ///< the crashing goroutine

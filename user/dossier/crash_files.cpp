@@ -8,6 +8,7 @@
 
 #include "base/escape.h"
 #include "dossier/goroutine_groups.h"
+#include "dossier/map_company.h"
 #include "dossier/map_json.h"
 #include "dossier/map_svg.h"
 #include "dossier/map_text.h"
@@ -102,13 +103,35 @@ std::string env_names_text(const std::vector<std::string>& environment) {
   return text;
 }
 
-std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::GoProcess& process,
-                                     const std::optional<elf::BuildInfo>& build, const report::CrashReport& report) {
+CrashPicture decode_crash(const CrashFacts& facts, const forensics::GoProcess& process, std::uint64_t map) {
+  CrashPicture picture;
+  if (!facts.goroutines) {
+    return picture;
+  }
+  picture.goroutines = forensics::decode_goroutines(*facts.goroutines, process);
+  if (map != 0) {
+    const bool searched = facts.map_address == map;
+    picture.use = forensics::map_use(map, *facts.goroutines, *picture.goroutines, process, facts.accesses);
+    picture.holders = forensics::map_holders(map, *facts.goroutines, *picture.goroutines, process,
+                                             searched ? facts.variables : std::nullopt);
+  }
+  return picture;
+}
+
+std::vector<DossierFile> crash_files(const CrashFacts& facts, const CrashPicture& picture,
+                                     const forensics::GoProcess& process, const std::optional<elf::BuildInfo>& build,
+                                     const report::CrashReport& report) {
   std::vector<DossierFile> files;
   PageFacts page{report, facts.notes, nullptr, nullptr, nullptr, nullptr, build ? build->path : ""};
   std::string text = report::to_text(report, {});
   for (const std::string& note : facts.notes) {
     text += fmt::format("Not complete: {}\n", note);
+  }
+  FrameNames names(*process.binary, process.bias);
+  if (picture.use && picture.holders) {
+    const MapCompany company{report, *picture.goroutines, *picture.use, *picture.holders, names, facts.argument_map};
+    text += "\n" + company_text(company);
+    files.push_back({"holders.json", company_json(company) + "\n"});
   }
   text += fmt::format("\n{}", kTimelineSlot);
   if (facts.map) {
@@ -117,11 +140,9 @@ std::vector<DossierFile> crash_files(const CrashFacts& facts, const forensics::G
     files.push_back({"map.svg", map_svg(*facts.map)});
     page.map = &*facts.map;
   }
-  forensics::Goroutines goroutines;
-  FrameNames names(*process.binary, process.bias);
   std::vector<GoroutineGroup> groups;
-  if (facts.goroutines) {
-    goroutines = forensics::decode_goroutines(*facts.goroutines, process);
+  if (picture.goroutines) {
+    const forensics::Goroutines& goroutines = *picture.goroutines;
     const TracebackStyle style{false, report.goid};
     groups = group_goroutines(goroutines, names, style);
     Collected grouped, table, each;

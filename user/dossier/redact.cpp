@@ -71,6 +71,19 @@ void walk(Json& json, const std::function<void(std::string&)>& change) {
   }
 }
 
+/// Of each "file" its last component, whoever's it is.
+void shorten_files(Json& json) {
+  if (json.is_object() && json.contains("file") && json["file"].is_string()) {
+    const std::string& path = json["file"].get_ref<const std::string&>();
+    json["file"] = path.substr(path.rfind('/') + 1);
+  }
+  if (json.is_structured()) {
+    for (auto& item : json) {
+      shorten_files(item);
+    }
+  }
+}
+
 }  // namespace
 
 void Redactor::add_directory_of(std::string_view path) {
@@ -149,6 +162,7 @@ std::string Redactor::json(const std::string& text) const {
   if (json.is_discarded()) {
     return "null\n";  // somebody changed it since
   }
+  shorten_files(json);
   walk(json, [&](std::string& value) { value = plain(value); });
   if (json.is_object() && json.contains("entries")) {
     json["entries"] = Json::array();
@@ -163,7 +177,7 @@ std::optional<std::string> Redactor::apply(std::string_view name, const std::str
   if (name == "report.txt" || name == "report.html" || name == "map.svg") {
     return plain(text);
   }
-  if (name == "report.json" || name == "maps.json" || name == "timeline.json") {
+  if (name == "report.json" || name == "maps.json" || name == "holders.json" || name == "timeline.json") {
     return json(text);
   }
   if (name == "buildinfo.txt") {

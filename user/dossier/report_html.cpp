@@ -85,7 +85,7 @@ std::string other_side(const CrashReport& crash) {
   const AccessReport& other = *crash.other;
   const bool recorded = other.attribution == correlate::Attribution::kLastWriter;
   return side(report::op_noun(other.op), goroutine_words(other.goid, other.tid),
-              fmt::format("what Go does not print; {}", report::how_known(other)),
+              fmt::format("what Go does not print; {}", report::how_known(crash)),
               stack_list(other.stack, other.stack_cut,
                          other.stack.empty() ? "stack not captured"
                          : recorded          ? report::kOneFrame

@@ -40,6 +40,7 @@ AccessReport build_access(const correlate::Access& access, std::uint32_t tgid, s
   report.attribution = access.attribution;
   report.goid = access.goid;
   report.tid = access.tid;
+  report.time_ns = access.time_ns;
   report.stack_cut = access.stack_cut;
   if (access.attribution == correlate::Attribution::kLastWriter && !access.stack.empty()) {
     report.stack = symbols.at(tgid, access.stack.front());
@@ -135,6 +136,7 @@ CrashReport build_crash(const correlate::Crash& crash, symbolize::Symbolizer& sy
   report.process = subject.info;
   report.map.addr = crash.map;
   report.map_by_hazard = crash.map_by_hazard;
+  report.map_by_arguments = crash.map_by_arguments;
   report.map.type = crash.map_type == 0 ? "" : symbols.type_name(crash.tgid, crash.map_type);
   report.map.len = crash.map_len;
   AccessReport access = build_access(crash.access, crash.tgid, symbols);

@@ -97,6 +97,8 @@ std::string_view attribution_word(correlate::Attribution attribution) {
       return "last_writer";
     case correlate::Attribution::kUnknown:
       return "unknown";
+    case correlate::Attribution::kInside:
+      return "inside";
   }
   return "unknown";
 }
@@ -173,9 +175,24 @@ const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stac
   return stack.empty() ? nullptr : &stack.front();
 }
 
-std::string_view how_known(const AccessReport& other) {
-  return other.attribution == correlate::Attribution::kLastWriter ? "the last writer recorded before"
-                                                                  : "as mapwatch saw it before";
+std::string before_crash(std::uint64_t crash_ns, std::uint64_t began_ns) {
+  return began_ns <= crash_ns ? human_duration(crash_ns - began_ns) + " before the crash"
+                              : human_duration(began_ns - crash_ns) + " after the crash";
+}
+
+std::string how_known(const CrashReport& crash) {
+  const AccessReport& other = *crash.other;
+  const std::string when = other.time_ns == 0 ? "" : before_crash(crash.time_ns, other.time_ns);
+  switch (other.attribution) {
+    case correlate::Attribution::kInside:
+      return "inside it when the process stood still" + (when.empty() ? when : ", begun " + when);
+    case correlate::Attribution::kLastWriter:
+      return "the last writer recorded before" + (when.empty() ? when : ", begun " + when);
+    case correlate::Attribution::kObserved:
+    case correlate::Attribution::kUnknown:
+      break;
+  }
+  return "as mapwatch saw it " + (when.empty() ? "before" : when);
 }
 
 std::string process_text(const ProcessInfo& process) {

@@ -43,8 +43,10 @@ const symbolize::Frame* frame_of_interest(std::span<const symbolize::Frame> stac
 constexpr std::string_view kOneFrame = "one frame was recorded; the rest of the stack was not captured";
 /// Said instead of a crash's other side.
 constexpr std::string_view kNoWriter = "mapwatch saw no writer of this map before";
-/// How a crash's other side is known: "as mapwatch saw it before".
-std::string_view how_known(const AccessReport& other);
+/// How crash.other, which there is, is known: "as mapwatch saw it 1.2ms before the crash".
+std::string how_known(const CrashReport& crash);
+/// "3.1us before the crash", or after it: until the process stands still the others run on for some microseconds.
+std::string before_crash(std::uint64_t crash_ns, std::uint64_t began_ns);
 /// "4211 /srv/app go1.26.8 build-id 4d4ab313575f2d4f cgroup /app.slice", fit for a terminal.
 std::string process_text(const ProcessInfo& process);
 /// How long before the crash which warnings were printed, or that there were none.

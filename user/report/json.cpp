@@ -66,6 +66,8 @@ class JsonPrinter {
       other["tid"] = crash.other->tid;
       other["attribution"] = attribution_word(crash.other->attribution);
       other["created_by"] = created_by(crash.other->created_by);
+      const std::uint64_t began = crash.other->time_ns;
+      other["before_crash_ns"] = began == 0 ? Json(nullptr) : Json(static_cast<std::int64_t>(crash.time_ns - began));
       json["other"] = std::move(other);
     }
     json["dossier"] = or_null(crash.dossier);
@@ -77,6 +79,7 @@ class JsonPrinter {
     json["created_by"] = created_by(crash.created_by);
     json["hazards"] = crash.hazard_ids;
     json["map_by_hazard"] = crash.map_by_hazard;
+    json["map_by_arguments"] = crash.map_by_arguments;
     return json;
   }
 

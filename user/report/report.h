@@ -32,6 +32,7 @@ struct AccessReport {
   correlate::Attribution attribution = correlate::Attribution::kObserved;
   std::uint64_t goid = 0;
   std::uint32_t tid = 0;
+  std::uint64_t time_ns = 0;            ///< CLOCK_MONOTONIC, when it began; 0: not noted
   std::vector<symbolize::Frame> stack;  ///< empty: not captured
   bool stack_cut = false;
   std::optional<symbolize::Frame> created_by;
@@ -73,8 +74,9 @@ struct CrashReport {
   std::optional<std::uint64_t> map_lead_ns;  ///< the same, of hazards on this very map
   ProcessInfo process;
   MapInfo map;
-  bool map_by_hazard = false;  ///< see correlate::Crash
-  mw_op op = MW_OP_NONE;       ///< what the crashing goroutine did to the map; NONE: not told by its stack
+  bool map_by_hazard = false;     ///< see correlate::Crash
+  bool map_by_arguments = false;  ///< likewise
+  mw_op op = MW_OP_NONE;          ///< what the crashing goroutine did to the map; NONE: not told by its stack
   std::uint64_t goid = 0;
   std::uint32_t tid = 0;
   std::vector<symbolize::Frame> stack;

@@ -54,6 +54,9 @@ class TextPrinter {
     if (crash.map_by_hazard) {
       line("Map", "told by this goroutine's hazard at the same call just before, not by the crashing frame");
     }
+    if (crash.map_by_arguments) {
+      line("Map", "no probe saw this operation begin; the arguments of the crashing call tell its map");
+    }
     if (crash.op != MW_OP_NONE) {
       line("Warned", warned_text(crash));
     }
@@ -151,7 +154,7 @@ class TextPrinter {
       const AccessReport& other = *crash.other;
       const bool recorded = other.attribution == correlate::Attribution::kLastWriter;
       out_ += fmt::format("Overlapping {} by goroutine {}{}, {}:  <- what Go does not print\n", op_noun(other.op),
-                          other.goid, thread(other.tid), how_known(other));
+                          other.goid, thread(other.tid), how_known(crash));
       stack(other.stack, other.stack_cut, "[stack not captured]");
       out_ += recorded ? fmt::format("  [{}]\n", kOneFrame) : "";
     } else {

@@ -12,7 +12,7 @@ from .dossier import crashed
 from .fixtures import NEWEST, build
 from .harness import case, expect
 
-REDACTED = {"report.txt", "report.json", "timeline.json", "report.html", "goroutines.txt", "buildinfo.txt", "maps.json", "map.svg",
+REDACTED = {"report.txt", "report.json", "timeline.json", "report.html", "goroutines.txt", "buildinfo.txt", "maps.json", "holders.json", "map.svg",
             "REDACTED.txt", "SHA256SUMS"}
 
 
@@ -59,7 +59,7 @@ def export(context):
 
     archive, _ = exported(context, state, path.name, "--redact")
     files = files_of(archive, path.name)
-    expect(set(files) <= REDACTED and REDACTED - set(files) <= {"maps.json", "map.svg"}, f"files: {set(files)}")
+    expect(set(files) <= REDACTED and REDACTED - set(files) <= {"maps.json", "map.svg", "holders.json"}, f"files: {set(files)}")
     sums_hold(context, files)
     goroot = next(f["file"] for f in crash["stack"] if f["func"] == "runtime.fatal").removesuffix("runtime/panic.go")
     for secret in (home, fixtures.SOURCES, state, goroot, "MW_TEST_TOKEN", "home-of-somebody"):

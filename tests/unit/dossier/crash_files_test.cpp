@@ -24,7 +24,8 @@ class CrashFiles : public testing::Test, public test::FakeProcess {
     report_.dossier = "/var/lib/mapwatch/dossiers/x";
   }
   std::vector<DossierFile> files(const std::optional<elf::BuildInfo>& build = {}) {
-    return crash_files(facts_, forensics::GoProcess::of(binary(), 0), build, report_);
+    const auto process_of = forensics::GoProcess::of(binary(), 0);
+    return crash_files(facts_, decode_crash(facts_, process_of, report_.map.addr), process_of, build, report_);
   }
   static std::string text_of(const std::vector<DossierFile>& files, std::string_view name) {
     const auto found = std::ranges::find(files, name, &DossierFile::name);

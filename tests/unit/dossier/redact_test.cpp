@@ -70,6 +70,12 @@ TEST(Redact, JsonStaysJson) {
   EXPECT_EQ(made().apply("maps.json", "not JSON"), "null\n");
 }
 
+TEST(Redact, OfHoldersTheFilesNamesStayWhoeversTheyAre) {
+  const json all = json::parse(*made().apply(
+      "holders.json", R"({"stacks":[{"func":"main.keep","file":"/home/somebody/nowhere/else/keep.go","line":7}]})"));
+  EXPECT_EQ(all["stacks"][0], json({{"func", "main.keep"}, {"file", "keep.go"}, {"line", 7}}));
+}
+
 TEST(Redact, BuildSettingsThatMayHoldSecretsAreLeftOut) {
   EXPECT_EQ(made().apply("buildinfo.txt",
                          "go\tgo1.26.8\npath\texample.com/shop\nbuild\t-ldflags=-X main.token=secret\n"

@@ -121,6 +121,42 @@ TEST(Format, Words) {
   EXPECT_EQ(padded_address(0xc0000a4060), "0x00c0000a4060");
 }
 
+TEST(Format, HowTheOtherSideOfACrashIsKnown) {
+  CrashReport crash;
+  crash.time_ns = 1'000'000'000;
+  crash.other.emplace();
+  const auto known = [&](correlate::Attribution attribution, std::uint64_t time_ns) {
+    crash.other->attribution = attribution;
+    crash.other->time_ns = time_ns;
+    return how_known(crash);
+  };
+  using correlate::Attribution;
+  EXPECT_EQ(known(Attribution::kInside, 0), "inside it when the process stood still");
+  EXPECT_EQ(known(Attribution::kInside, 999'000'000),
+            "inside it when the process stood still, begun 1.0ms before the crash");
+  EXPECT_EQ(known(Attribution::kInside, 1'000'019'000),
+            "inside it when the process stood still, begun 19us after the crash");
+  EXPECT_EQ(known(Attribution::kObserved, 0), "as mapwatch saw it before");
+  EXPECT_EQ(known(Attribution::kObserved, 999'000'000), "as mapwatch saw it 1.0ms before the crash");
+  EXPECT_EQ(known(Attribution::kLastWriter, 0), "the last writer recorded before");
+  EXPECT_EQ(known(Attribution::kLastWriter, 999'000'000),
+            "the last writer recorded before, begun 1.0ms before the crash");
+}
+
+TEST(Json, TheOtherSidesDistanceFromTheCrash) {
+  CrashReport crash;
+  crash.time_ns = 1'000;
+  crash.map_by_arguments = true;
+  crash.other.emplace();
+  crash.other->attribution = correlate::Attribution::kInside;
+  EXPECT_EQ(nlohmann::json::parse(to_json(crash, {}))["other"]["before_crash_ns"], nullptr);
+  crash.other->time_ns = 1'250;
+  const auto json = nlohmann::json::parse(to_json(crash, {}));
+  EXPECT_EQ(json["other"]["before_crash_ns"], -250);
+  EXPECT_EQ(json["other"]["attribution"], "inside");
+  EXPECT_EQ(json["map_by_arguments"], true);
+}
+
 TEST(Format, Rfc3339) {
   EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00.000000000Z");
   EXPECT_EQ(rfc3339(1'795'392'842'118'004'217), "2026-11-23T00:14:02.118004217Z");
