@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/write_all.h"
 #include "dossier/goroutine_json.h"
+#include "dossier/maps_in_use_text.h"
 #include "dossier/goroutine_groups.h"
 #include "dossier/traceback.h"
 #include "elf/go_binary.h"
@@ -26,6 +27,7 @@
 #include "forensics/goroutine_copy.h"
 #include "forensics/goroutine_decode.h"
 #include "forensics/live_memory.h"
+#include "forensics/maps_in_use.h"
 #include "forensics/thread_stop.h"
 
 namespace mapwatch::app {
@@ -76,7 +78,19 @@ class LastResort {
   std::thread thread_;  // last: it uses the others
 };
 
-std::string json_of(const forensics::Goroutines& goroutines, const Origin& origin, const std::string& go) {
+constexpr std::size_t kShownEntries = 100;
+constexpr std::uint64_t kCoreMapsNs = 60'000'000'000;
+
+forensics::MapRequest map_request(const cli::Options& options, std::uint64_t time_ns) {
+  forensics::MapRequest request;
+  request.limits.time_ns = time_ns;
+  request.limits.entries = options.show_keys ? kShownEntries : 0;
+  request.style.redact = options.redact || !options.show_keys;  // a finding may name a key
+  return request;
+}
+
+std::string json_of(const forensics::Goroutines& goroutines, const forensics::MapsInUse& maps, const Origin& origin,
+                    const std::string& go) {
   using Json = nlohmann::ordered_json;
   Json json = {
       {"schema_version", 1},
@@ -85,21 +99,25 @@ std::string json_of(const forensics::Goroutines& goroutines, const Origin& origi
       {"held_ns", origin.held_ns ? Json(*origin.held_ns) : Json(nullptr)},
       {"partial", origin.cut},
       {"goroutines", goroutines.list.size()},
+      {"maps", maps.list.size()},
       {"notes", goroutines.notes}};
   json["scheduler"] = Json::parse(dossier::scheduler_json(goroutines));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-Result<void> print(const forensics::Goroutines& goroutines, const GoProcess& process, const Origin& origin,
-                   const cli::Options& options) {
+Result<void> print(const forensics::Goroutines& goroutines, const forensics::MapsInUse& maps, const GoProcess& process,
+                   const Origin& origin, const cli::Options& options) {
   dossier::FrameNames names(*process.binary, process.bias);
   Result<void> written;
   const auto sink = [&written](std::string_view text) {
     written = written ? write_all(STDOUT_FILENO, text, "stdout") : written;
   };
   if (options.output == cli::Output::kJson) {
-    sink(json_of(goroutines, origin, process.binary->version().text));
+    sink(json_of(goroutines, maps, origin, process.binary->version().text));
     std::string text;
+    for (const forensics::MapInUse& map : maps.list) {
+      text += dossier::map_in_use_json(map) + "\n";
+    }
     for (const forensics::Goroutine& goroutine : goroutines.list) {
       const std::string object = dossier::goroutine_json(goroutines, goroutine, names);
       text += R"({"schema_version":1,"kind":"goroutine",)" + object.substr(1) + "\n";
@@ -124,19 +142,21 @@ Result<void> print(const forensics::Goroutines& goroutines, const GoProcess& pro
     dossier::write_groups(dossier::group_goroutines(goroutines, names, style), names, style, 0, sink);
   }
   dossier::write_scheduler(goroutines, names, sink);
+  sink(maps.list.empty() ? "\nno goroutine is inside a map operation\n" : "\n" + dossier::maps_in_use_text(maps));
   return written;
 }
 
-Result<void> finish(const forensics::GoroutineCopy& copy, const GoProcess& process, const Origin& origin,
-                    const cli::Options& options) {
-  const forensics::Goroutines goroutines = forensics::decode_goroutines(copy, process);
+Result<void> finish(const forensics::GoroutineCopy& copy, const forensics::MapsInUse& maps, const GoProcess& process,
+                    const Origin& origin, const cli::Options& options) {
+  forensics::Goroutines goroutines = forensics::decode_goroutines(copy, process);
+  goroutines.notes.insert(goroutines.notes.end(), maps.notes.begin(), maps.notes.end());
   for (const std::string& note : goroutines.notes) {
     log::warn("{}: {}", origin.name, log::printable(note));
   }
   if (origin.cut) {
     log::warn("{}: not everything could be copied within --max-freeze: what is missing is marked", origin.name);
   }
-  TRY(print(goroutines, process, origin, options));
+  TRY(print(goroutines, maps, process, origin, options));
   if (origin.held_ns) {
     log::info("{} was held for {:.1f} ms", origin.name, static_cast<double>(*origin.held_ns) / 1e6);
   }
@@ -167,6 +187,13 @@ Result<void> dump_live(const cli::Options& options) {
   TRY(target.check());
   const forensics::BoundedMemory bounded(*memory, clock, begin + copying_ns);
   auto copy = forensics::copy_goroutines(bounded, process, stop.registers());
+  forensics::MapsInUse maps;
+  if (copy && !bounded.cut()) {
+    maps = forensics::find_maps_in_use(*copy, process, bounded);
+    const std::uint64_t now = clock.monotonic_ns();
+    const std::uint64_t left_ns = now < begin + copying_ns ? begin + copying_ns - now : 0;
+    forensics::read_maps_in_use(maps, bounded, process, map_request(options, left_ns), clock);
+  }
   stop.release();
   last_resort.reset();
   origin.held_ns = clock.monotonic_ns() - begin;
@@ -175,7 +202,7 @@ Result<void> dump_live(const cli::Options& options) {
     return fail(ErrorKind::kFailed, origin.name + ": --max-freeze was over before its goroutines were copied",
                 "give --max-freeze more time, e.g. 10s");
   }
-  return finish(TRY(std::move(copy)), process, origin, options);
+  return finish(TRY(std::move(copy)), maps, process, origin, options);
 }
 
 Result<void> dump_core(const cli::Options& options) {
@@ -187,7 +214,10 @@ Result<void> dump_core(const cli::Options& options) {
   const std::uint64_t bias = TRY(memory.load_bias());
   const GoProcess process = GoProcess::of(binary, bias);
   const auto copy = TRY(forensics::copy_goroutines(memory, process, memory.registers()));
-  return finish(copy, process, {fmt::format("core {}", escape(options.core)), {}, exe, {}, false}, options);
+  const SystemClock clock;
+  forensics::MapsInUse maps = forensics::find_maps_in_use(copy, process, memory);
+  forensics::read_maps_in_use(maps, memory, process, map_request(options, kCoreMapsNs), clock);
+  return finish(copy, maps, process, {fmt::format("core {}", escape(options.core)), {}, exe, {}, false}, options);
 }
 
 }  // namespace

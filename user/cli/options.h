@@ -73,6 +73,7 @@ struct Options {
   std::string config;
   // dump; its BINARY is in exe_globs
   std::string core;
+  bool show_keys = false;
   bool redact = false;  ///< dossier export, too
   // dossier
   std::string dossier_action;  ///< ls, show, verify, export, rm

@@ -192,6 +192,9 @@ std::string map_text(const MapPicture& picture, std::size_t width) {
   for (const MapEntryText& entry : picture.entries) {
     out += fmt::format("    {}: {}\n", entry.key, entry.element);
   }
+  if (!picture.entries.empty() && picture.entries.size() < picture.totals.entries) {
+    out += fmt::format("    ... and {} more\n", grouped(picture.totals.entries - picture.entries.size()));
+  }
   return out;
 }
 

@@ -21,6 +21,13 @@ bool begins_with_any(std::string_view text, std::initializer_list<std::string_vi
 
 }  // namespace
 
+const ThreadRegisters* standing_registers(const GoroutineCopy& copy, const Goroutine& goroutine) {
+  const auto found = copy.registers.find(goroutine.thread);
+  const bool stands = goroutine.status == GStatus::kRunning && found != copy.registers.end() &&
+                      !goroutine.frames.empty() && goroutine.frames[0].pc == found->second.pc;
+  return stands ? &found->second : nullptr;
+}
+
 bool runs_map_code(std::string_view function) {
   if (function == "runtime.gopanic") {
     return false;

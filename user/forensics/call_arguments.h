@@ -25,6 +25,9 @@ struct CallStack {
   const ThreadRegisters* registers = nullptr;
 };
 
+/// The registers of its thread, when that stands in the goroutine's innermost frame; else null.
+const ThreadRegisters* standing_registers(const GoroutineCopy& copy, const Goroutine& goroutine);
+
 /// What a map function was called with; 0 where that is not proven.
 struct MapArguments {
   std::uint64_t map = 0;

@@ -16,8 +16,8 @@ constexpr int kMaxHops = 4;
 
 class Decoder {
  public:
-  Decoder(const GoroutineCopy& copy, const GoProcess& process)
-      : copy_(copy), layout_(process.layout), unwinder_(*process.binary, process.bias) {}
+  Decoder(const GoroutineCopy& copy, const GoProcess& process, const GoroutineFilter& wanted)
+      : copy_(copy), wanted_(wanted), layout_(process.layout), unwinder_(*process.binary, process.bias) {}
 
   Goroutines run() {
     result_.notes = copy_.notes;
@@ -82,6 +82,9 @@ class Decoder {
     if (m) {
       goroutine.m_id = copy_.ms.get<std::int64_t>(*m, layout_.m.id);
       goroutine.thread = copy_.ms.get(*m, layout_.m.procid);
+    }
+    if (wanted_ && !wanted_(goroutine)) {
+      return;
     }
     goroutine.labels = labels_of(copy_.gs.get(i, g.labels));
     add_channels(goroutine, copy_.gs.get(i, g.waiting));
@@ -275,6 +278,7 @@ class Decoder {
   }
 
   const GoroutineCopy& copy_;
+  const GoroutineFilter& wanted_;
   const elf::RuntimeLayout& layout_;
   Unwinder unwinder_;
   Goroutines result_;
@@ -286,8 +290,8 @@ class Decoder {
 
 }  // namespace
 
-Goroutines decode_goroutines(const GoroutineCopy& copy, const GoProcess& process) {
-  return Decoder(copy, process).run();
+Goroutines decode_goroutines(const GoroutineCopy& copy, const GoProcess& process, const GoroutineFilter& wanted) {
+  return Decoder(copy, process, wanted).run();
 }
 
 const Goroutine* Goroutines::find(std::uint64_t id) const {

@@ -49,11 +49,8 @@ class Uses {
       return std::nullopt;
     }
     const StackBytes& bytes = copy_.stacks[entry->second];
-    const auto registers = copy_.registers.find(goroutine.thread);
-    const bool stands = goroutine.status == GStatus::kRunning && registers != copy_.registers.end() &&
-                        !goroutine.frames.empty() && goroutine.frames[0].pc == registers->second.pc;
     const CallStack stack{goroutine.frames, [&](std::uint64_t address) { return bytes.word(address); },
-                          stands ? &registers->second : nullptr};
+                          standing_registers(copy_, goroutine)};
     std::optional<MapOperation> found;
     for (std::size_t i = 0; i < std::min(goroutine.frames.size(), kMostFrames); ++i) {
       const auto function = process_.binary->at(goroutine.frames[i].entry - process_.bias);

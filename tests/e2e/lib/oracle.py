@@ -19,7 +19,7 @@ def listed(text):
     expect(objects[0]["kind"] == "dump" and not objects[0]["partial"], f"{objects[0]}")
     return {o["goid"]: {"state": o["state"], "stack": [(f["func"], f["file"], f["line"]) for f in o["stack"]],
                         "creator": o["created_by"] and tuple(o["created_by"].values())}
-            for o in objects[1:]}
+            for o in objects if o["kind"] == "goroutine"}
 
 
 def differences(ours, theirs, ids):

@@ -437,6 +437,9 @@ TEST(Dump, TakesOneProcessOrACoreWithItsProgram) {
   EXPECT_EQ(core.core, "c");
   EXPECT_EQ(core.exe_globs, Words{"b"});
   EXPECT_EQ(options_of({"dump", "-p", "7", "--max-freeze", "300ms"}).max_freeze_ns, 300'000'000u);
+  EXPECT_FALSE(options_of({"dump", "-p", "7"}).show_keys || options_of({"dump", "-p", "7"}).redact);
+  const Options keys = options_of({"dump", "-p", "7", "--show-keys", "--redact"});
+  EXPECT_TRUE(keys.show_keys && keys.redact);
   const std::vector<Words> wrong = {{"dump"},
                                     {"dump", "-p", "7,8"},
                                     {"dump", "-p", "7", "--core", "c", "--exe", "b"},
@@ -444,7 +447,11 @@ TEST(Dump, TakesOneProcessOrACoreWithItsProgram) {
                                     {"dump", "--core", "c", "--exe", "a", "--exe", "b"},
                                     {"dump", "-p", "7", "--exe", "b"},
                                     {"dump", "-p", "7", "extra"},
-                                    {"dump", "-p", "7", "--record", "f"}};
+                                    {"dump", "-p", "7", "--record", "f"},
+                                    {"dump", "-p", "7", "--show-keys=some"},
+                                    {"dump", "--show-keys"},
+                                    {"watch", "-p", "7", "--show-keys"},
+                                    {"dossier", "ls", "--show-keys"}};
   for (const Words& args : wrong) {
     EXPECT_EQ(error_of(args).kind, ErrorKind::kUsage) << args.size() << " words, last " << args.back();
   }

@@ -7,6 +7,7 @@
 #include "dossier/map_json.h"
 #include "dossier/map_svg.h"
 #include "dossier/map_text.h"
+#include "dossier/maps_in_use_text.h"
 
 namespace mapwatch::dossier {
 namespace {
@@ -89,6 +90,50 @@ TEST(MapPrinters, NumbersAreGrouped) {
   EXPECT_EQ(grouped(999), "999");
   EXPECT_EQ(grouped(1000), "1,000");
   EXPECT_EQ(grouped(12345678), "12,345,678");
+}
+
+TEST(MapPrinters, EntriesThatAreNotShownAreCounted) {
+  MapPicture picture = sample();
+  EXPECT_THAT(map_text(picture), Not(HasSubstr("more\n"))) << "none was asked for";
+  picture.entries = {{0xc000020000, "\"a\"", "1"}};
+  EXPECT_THAT(map_text(picture), testing::EndsWith("    \"a\": 1\n    ... and 10 more\n"));
+}
+
+MapsInUse in_use() {
+  MapsInUse maps;
+  maps.list.resize(2);
+  maps.list[0].map = 0xc000010000;
+  for (std::uint64_t id = 1; id <= 12; ++id) {
+    maps.list[0].users.push_back({id, id == 1 ? MW_OP_WRITE : MW_OP_READ});
+  }
+  maps.list[0].picture = sample();
+  maps.list[1].map = 0xc000030000;
+  maps.list[1].users = {{7, MW_OP_ITERATE}};
+  maps.list[1].unread = "no type\x1b[2J";
+  return maps;
+}
+
+TEST(MapPrinters, WhoIsInsideAMapAndWhyItWasNotRead) {
+  const std::string text = maps_in_use_text(in_use());
+  EXPECT_THAT(text, testing::StartsWith("in use by goroutine 1 (write), goroutine 2 (read), "));
+  EXPECT_THAT(text, HasSubstr("goroutine 10 (read) and 2 more:\nmap 0xc000010000 map[string]"));
+  EXPECT_THAT(text, testing::EndsWith("in use by goroutine 7 (iterate):\nmap 0xc000030000: no type\\x1b[2J\n\n"));
+  EXPECT_EQ(maps_in_use_text({}), "");
+}
+
+TEST(MapPrinters, AMapInUseAsJson) {
+  const MapsInUse maps = in_use();
+  const auto read = nlohmann::json::parse(map_in_use_json(maps.list[0]));
+  EXPECT_EQ(read["kind"], "map");
+  EXPECT_EQ(read["schema_version"], 1);
+  EXPECT_EQ(read["users"].size(), 12u);
+  EXPECT_EQ(read["users"][0], nlohmann::json({{"goid", 1}, {"op", "write"}}));
+  EXPECT_EQ(read["unread"], nullptr);
+  EXPECT_EQ(read["address"], "0xc000010000");
+  EXPECT_EQ(read["layout"], "buckets");
+  const auto unread = nlohmann::json::parse(map_in_use_json(maps.list[1]));
+  EXPECT_EQ(unread["unread"], "no type\\x1b[2J");
+  EXPECT_EQ(unread["address"], "0xc000030000");
 }
 
 }  // namespace
