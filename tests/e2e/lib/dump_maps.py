@@ -15,6 +15,7 @@ NEWEST = fixtures.NEWEST
 CELLS = [("1.17.13", "plain"), ("1.18.10", "pie-stripped"), ("1.20.14", "plain"), ("1.23.12", "stripped"),
          ("1.24.13-noswissmap", "plain"), ("1.24.13", "plain"), (NEWEST, "plain"), (NEWEST, "pie-stripped")]
 OPS = {"read": "read", "written": "write"}
+LONG = ["--max-freeze", "60s"]  # nothing is left out for want of time on a busy machine
 TRIES = 100  # a goroutine is between two operations at one look in ten
 
 
@@ -40,7 +41,7 @@ def in_use(context, version, mode):
     truths = {truth["address"]: truth for truth in truths}
     seen = set()
     for _ in range(TRIES):
-        out, _ = dump(context, "-p", target.pid, "-o", "json")
+        out, _ = dump(context, "-p", target.pid, *LONG, "-o", "json")
         shown = maps_of(out)
         expect(json.loads(out.splitlines()[0])["maps"] == len(shown), "the count of maps")
         for one in shown:
@@ -69,7 +70,7 @@ def keys(context):
 
     def caught(*flags):
         for _ in range(TRIES):
-            out, _ = dump(context, "-p", target.pid, *flags)
+            out, _ = dump(context, "-p", target.pid, *LONG, *flags)
             if "\nin use by goroutine " in out or maps_of(out if "json" in flags else ""):
                 return out
         raise AssertionError("no map was in use")
