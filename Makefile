@@ -163,7 +163,7 @@ demo: ## build, race a small HTTP service, show the warning and then Go's own cr
 	$(Q)tests/e2e/demo
 
 # The parsers, compiled once with coverage and sanitizers; no BPF, no process.
-FUZZED_SRC := $(sort $(shell find user/base user/elf user/arch user/ingest user/forensics -name '*.cpp')) user/cli/config_file.cpp \
+FUZZED_SRC := $(sort $(shell find user/base user/elf user/arch user/ingest user/forensics user/witness -name '*.cpp')) user/cli/config_file.cpp \
 	user/cli/values.cpp user/report/suppressions.cpp user/report/format.cpp tests/unit/elf/tiny_go.cpp \
 	tests/unit/forensics/map_world.cpp
 FUZZED_OBJ := $(patsubst %.cpp,$(B)/fuzz/obj/%.o,$(FUZZED_SRC))

@@ -9,6 +9,7 @@
 #include "app/state_dir.h"
 #include "base/escape.h"
 #include "base/log.h"
+#include "base/time_namespace.h"
 #include "dossier/other_side.h"
 #include "dossier/timeline_files.h"
 #include "forensics/bounded_memory.h"
@@ -104,6 +105,7 @@ void CrashRecorder::copy_goroutines(const Frozen& frozen, const Subject& subject
   const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
   auto copy = forensics::copy_goroutines(bounded, subject.process, registers_of(frozen, facts.threads));
   if (copy) {
+    copy->now_ns += static_cast<std::uint64_t>(proc::monotonic_offset_ns(frozen.target.pid(), proc::ProcFs(procfs_)));
     facts.goroutines = std::move(*copy);
   } else {
     facts.notes.push_back("goroutines: " + escape(copy.error().message));
@@ -266,7 +268,7 @@ void CrashRecorder::write(report::CrashReport& report) {
     }
     const auto files = dossier::crash_files(copied->facts, picture, copied->subject->process, build, told);
     const dossier::Timeline timeline = timeline_.now(copied->timeline, told);
-    report.dossier = TRY(store.add(id, with_timeline(files, timeline, dossier::Which::kAll)));
+    report.dossier = TRY(store.add(id, with_timeline(files, timeline)));
     if (!timeline.complete) {
       timeline_.complete(copied->timeline, told, id, files);
     }

@@ -2,10 +2,13 @@
 // date when that has come.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "app/crash_witnesses.h"
 #include "app/freezer.h"
 #include "app/last_moments.h"
 #include "base/clock.h"
@@ -25,6 +28,7 @@ class CrashTimeline {
   struct Begun {
     dossier::TimelineFacts facts;  ///< without the ending
     std::uint64_t number = 0;      ///< of LastMoments; 0: there was no freeze
+    std::shared_ptr<CrashWitnesses> witnesses;
   };
 
   /// `clock` must outlive it. `wanted`: false when nothing will be frozen.
@@ -39,18 +43,19 @@ class CrashTimeline {
   /// Report thread: the timeline as far as it is known.
   dossier::Timeline now(const Begun& begun, const report::CrashReport& report);
   /// Report thread: the dossier `id` was written with that timeline. The complete one is put into it when it can be
-  /// had; `files` are those of the dossier, with the slot (dossier/timeline_files.h).
+  /// had; `files` are those of the dossier, with the slots (dossier/timeline_files.h).
   void complete(const Begun& begun, const report::CrashReport& report, const std::string& id,
                 const std::vector<dossier::DossierFile>& files);
   /// Nothing more is wanted of this crash.
   void forget(const Begun& begun) { moments_.forget(begun.number); }
-  /// Returns when every timeline is complete, or was given up.
-  void finish() { moments_.finish(); }
+  /// Returns when every timeline is complete, or was given up: after 1.5 s at most, but for a disk that is slow.
+  void finish();
 
  private:
   const std::string state_dir_;
   const std::string procfs_;
   const Clock& clock_;
+  std::atomic<std::uint64_t> finish_by_ns_ = 0;  ///< 0: there is time
   LastMoments moments_;
 };
 

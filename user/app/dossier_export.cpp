@@ -21,6 +21,9 @@ Result<dossier::Redactor> redactor_of(const dossier::Store& store, const std::st
     if (name.ends_with(".txt") || name.ends_with(".html")) {
       const std::string text = TRY(store.read(id, name));
       redactor.learn(text);
+    } else if (name == "timeline.json") {
+      const std::string text = TRY(store.read(id, name));
+      redactor.learn_timeline(text);
     }
   }
   return redactor;

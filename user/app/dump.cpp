@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/log.h"
+#include "base/time_namespace.h"
 #include "base/write_all.h"
 #include "dossier/goroutine_json.h"
 #include "dossier/maps_in_use_text.h"
@@ -202,6 +203,9 @@ Result<void> dump_live(const cli::Options& options) {
     return fail(ErrorKind::kFailed, origin.name + ": --max-freeze was over before its goroutines were copied",
                 "give --max-freeze more time, e.g. 10s");
   }
+  if (copy) {
+    copy->now_ns += static_cast<std::uint64_t>(proc::monotonic_offset_ns(pid, procfs));
+  }
   return finish(TRY(std::move(copy)), maps, process, origin, options);
 }
 
@@ -213,7 +217,8 @@ Result<void> dump_core(const cli::Options& options) {
   const auto memory = TRY(forensics::CoreMemory::parse(core.bytes(), file.bytes()));
   const std::uint64_t bias = TRY(memory.load_bias());
   const GoProcess process = GoProcess::of(binary, bias);
-  const auto copy = TRY(forensics::copy_goroutines(memory, process, memory.registers()));
+  auto copy = TRY(forensics::copy_goroutines(memory, process, memory.registers()));
+  copy.now_ns = 0;  // when the core was written is not known, so for how long they wait is not
   const SystemClock clock;
   forensics::MapsInUse maps = forensics::find_maps_in_use(copy, process, memory);
   forensics::read_maps_in_use(maps, memory, process, map_request(options, kCoreMapsNs), clock);

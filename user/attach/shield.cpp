@@ -15,19 +15,14 @@
 #include <optional>
 #include <vector>
 
+#include "base/run_program.h"
+
 namespace mapwatch::attach {
 
 namespace {
 
 /// fork without the handlers of other libraries and without SIGCHLD: the child makes system calls only, then exits.
 pid_t fork_plainly() { return static_cast<pid_t>(::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL)); }
-
-/// Held while a child has copies of descriptors that are not its business, and while last copies are given to a child:
-/// so no child is made the last holder of what another one is to close.
-std::mutex& copies() {
-  static std::mutex mutex;
-  return mutex;
-}
 
 /// For the child: what it is to close, made by the parent because a child of many threads must not allocate.
 class Others {
@@ -147,7 +142,7 @@ UniqueFd create_here(int program, const bpf_link_create_opts& options) {
 
 }  // namespace
 
-LastHolder::LastHolder() : alone_(copies()) {
+LastHolder::LastHolder() : alone_(descriptor_copies()) {
   auto end = Pipe::create();
   if (!end) {
     return;
@@ -171,7 +166,7 @@ LastHolder::LastHolder(std::span<const int> held) {
   kept.push_back(end->from.get());
   kept.push_back(ready->to.get());
   const Others others(std::move(kept));
-  const std::lock_guard lock(copies());
+  const std::lock_guard lock(descriptor_copies());
   child_ = fork_plainly();
   if (child_ == 0) {
     others.close();
@@ -188,7 +183,7 @@ LastHolder::~LastHolder() {
   if (alone_) {
     let_go_.reset();
   } else {
-    const std::lock_guard lock(copies());
+    const std::lock_guard lock(descriptor_copies());
     let_go_.reset();
   }
   if (child_ > 0) {
@@ -209,7 +204,7 @@ Result<UniqueFd> create_multi_link(int program, const bpf_link_create_opts& opti
     return fail_errno("pipe");
   }
   const Others others({program, ends[1], ready->to.get(), descriptor_in(options.uprobe_multi.path)});
-  std::unique_lock lock(copies());
+  std::unique_lock lock(descriptor_copies());
   const pid_t child = fork_plainly();
   if (child == 0) {
     others.close();

@@ -128,6 +128,14 @@ void Redactor::learn(std::string_view text) {
   });
 }
 
+void Redactor::learn_timeline(const std::string& text) {
+  Json json = Json::parse(text, nullptr, false);
+  const Json::json_pointer name("/stderr/name");
+  if (json.is_object() && json.contains(name) && json[name].is_string()) {
+    add_directory_of(json[name].get<std::string>());
+  }
+}
+
 std::string Redactor::plain(std::string_view text) const {
   std::string out;
   out.reserve(text.size());

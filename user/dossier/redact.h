@@ -19,6 +19,8 @@ class Redactor {
 
   /// Learns the directories of source files in a text with tracebacks. For all of them before the first apply().
   void learn(std::string_view text);
+  /// Likewise of what timeline.json names: the file behind stderr.
+  void learn_timeline(const std::string& text);
 
   /// The file as it may be shown; nullopt: not at all, as is true of every name that is not known here.
   std::optional<std::string> apply(std::string_view name, const std::string& text) const;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "dossier/timeline_checks.h"
 
 namespace mapwatch::dossier {
 namespace {
@@ -149,6 +150,10 @@ const char* moment_word(Moment moment) {
       return "exit";
     case Moment::kGone:
       return "gone";
+    case Moment::kJournal:
+      return "journal";
+    case Moment::kKernelLog:
+      return "kernel_log";
   }
   return "?";
 }
@@ -198,13 +203,17 @@ Timeline build_timeline(const report::CrashReport& crash, const TimelineFacts& f
   if (facts.ending.gone_ns) {
     add(timeline, Moment::kGone, *facts.ending.gone_ns);
   }
+  if (facts.witnesses) {
+    check_witnesses(timeline, facts);
+  }
   std::ranges::stable_sort(timeline.events, {}, &TimelineEvent::at_ns);
   if (!facts.stood_still) {
     timeline.missing.push_back("somebody else continued the process before it was let go: what it did until then");
   }
   add_missing(timeline, facts.ending, facts.let_go_ns);
   check_order(timeline, facts.stood_still);
-  timeline.complete = facts.ending.over;
+  const bool all_asked = facts.witnesses && (!facts.witnesses->journal.there || facts.witnesses->journal.asked);
+  timeline.complete = facts.ending.over && all_asked;
   return timeline;
 }
 

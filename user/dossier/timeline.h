@@ -14,6 +14,9 @@
 #include "base/clock.h"
 #include "mapwatch/abi.h"
 #include "report/report.h"
+#include "witness/journal.h"
+#include "witness/kernel_log.h"
+#include "witness/stderr_place.h"
 
 namespace mapwatch::dossier {
 
@@ -44,6 +47,29 @@ struct GoClock {
   std::optional<std::int64_t> start_ns;  ///< time.startNano, likewise; none without package time
 };
 
+/// What others have of the crash, as it was found when the process was gone.
+struct StderrSeen {
+  witness::StderrKind kind = witness::StderrKind::kUnknown;
+  std::string name;        ///< raw
+  std::string unreadable;  ///< why a file could not be read
+  std::optional<witness::StderrPlace::Growth> growth;
+};
+struct JournalSeen {
+  bool there = false;
+  bool asked = false;  ///< not yet: it is asked when the report is out
+  std::string error;
+  witness::Journal::Lines found;
+};
+struct KernelLogSeen {
+  std::string error;
+  witness::KernelLog::Lines found;
+};
+struct WitnessesSeen {
+  StderrSeen err;
+  JournalSeen journal;
+  KernelLogSeen kernel_log;
+};
+
 /// What is known of a crash beside its report.
 struct TimelineFacts {
   ClockReading attached;        ///< when all probes stood
@@ -52,6 +78,7 @@ struct TimelineFacts {
   bool stood_still = true;      ///< until it was let go: nobody else continued it
   GoClock go;
   Ending ending;
+  std::optional<WitnessesSeen> witnesses;  ///< none: not asked yet
 };
 
 enum class Moment {
@@ -65,6 +92,24 @@ enum class Moment {
   kGoSays,      ///< the first byte of Go's own error on descriptor 2
   kExit,        ///< exit_group(2)
   kGone,        ///< mapwatch knew by then that it had ended
+  kJournal,     ///< journald had Go's error
+  kKernelLog,   ///< the kernel's log names the process
+};
+
+enum class Verdict {
+  kAgrees,
+  kDiffers,     ///< it has something else
+  kMissing,     ///< it should have Go's error and has not
+  kSilent,      ///< it has nothing, and need not
+  kUnreadable,  ///< nobody knows
+};
+const char* verdict_word(Verdict verdict);
+
+/// What one of the others says of the crash.
+struct Check {
+  const char* witness = "";  ///< "stderr", "journal", "kernel_log"
+  Verdict verdict = Verdict::kUnreadable;
+  std::string text;  ///< for people; fit for a terminal
 };
 
 /// "attached", "go_says": as JSON has them.
@@ -79,6 +124,7 @@ struct TimelineEvent {
   std::optional<std::uint64_t> printed_ns;  ///< a hazard: when it had left mapwatch
   std::optional<bool> same_map;             ///< a hazard: on the map of the crash; none: that map is not known
   std::optional<std::uint32_t> status;      ///< of exit_group
+  std::string text;                         ///< of the kernel's log; fit for a terminal
 };
 
 /// How the clocks went between two readings.
@@ -104,6 +150,9 @@ struct Timeline {
   std::vector<TimelineEvent> events;        ///< in order of time
   std::uint64_t stderr_writes = 0;          ///< on descriptor 2, after it was let go; and their bytes
   std::uint64_t stderr_bytes = 0;
+  witness::StderrKind stderr_kind = witness::StderrKind::kUnknown;
+  std::string stderr_name;           ///< raw
+  std::vector<Check> checks;         ///< of what others have; empty: not asked yet
   std::vector<std::string> missing;  ///< what is not known and why, for people; fit for a terminal
   bool complete = false;             ///< nothing more is to come
 };

@@ -13,9 +13,9 @@ namespace mapwatch::dossier {
 /// control characters are escaped.
 constexpr std::string_view kTimelineSlot = "\x01timeline\x01";
 
-/// Which files are wanted: all, or those that change with the timeline.
-enum class Which { kAll, kOnlyTimeline };
+bool has_timeline_slot(const DossierFile& file);
+
 /// The files with the timeline in its place, and timeline.json.
-std::vector<DossierFile> with_timeline(const std::vector<DossierFile>& files, const Timeline& timeline, Which which);
+std::vector<DossierFile> with_timeline(const std::vector<DossierFile>& files, const Timeline& timeline);
 
 }  // namespace mapwatch::dossier

@@ -61,6 +61,10 @@ std::string event_text(const Timeline& timeline, const TimelineEvent& event) {
       return fmt::format("exit_group(2), status {}", event.status.value_or(0) & 0xff);
     case Moment::kGone:
       return "known to have ended";
+    case Moment::kJournal:
+      return "Go's error was in the journal";
+    case Moment::kKernelLog:
+      return "the kernel's log, by its own clock: " + event.text;
   }
   return "?";
 }
@@ -98,10 +102,39 @@ std::string go_text(const Timeline& timeline) {
 /// What goes below the events: name and text.
 std::vector<std::pair<const char*, std::string>> remarks(const Timeline& timeline) {
   std::vector<std::pair<const char*, std::string>> out = {{"Clocks", clock_text(timeline)}, {"Go", go_text(timeline)}};
+  for (const Check& check : timeline.checks) {
+    const std::string_view witness = check.witness;
+    out.emplace_back(witness == "stderr"    ? "Stderr"
+                     : witness == "journal" ? "Journal"
+                                            : "Kernel",
+                     fmt::format("{}: {}", verdict_word(check.verdict), check.text));
+  }
   for (const std::string& missing : timeline.missing) {
     out.emplace_back("Missing", missing);
   }
   return out;
+}
+
+const char* stderr_word(witness::StderrKind kind) {
+  switch (kind) {
+    case witness::StderrKind::kUnknown:
+      return "unknown";
+    case witness::StderrKind::kClosed:
+      return "closed";
+    case witness::StderrKind::kNull:
+      return "null";
+    case witness::StderrKind::kFile:
+      return "file";
+    case witness::StderrKind::kPipe:
+      return "pipe";
+    case witness::StderrKind::kSocket:
+      return "socket";
+    case witness::StderrKind::kTerminal:
+      return "terminal";
+    case witness::StderrKind::kOther:
+      return "other";
+  }
+  return "unknown";
 }
 
 Json reading_json(const ClockReading& reading) {
@@ -131,6 +164,9 @@ Json event_json(const Timeline& timeline, const TimelineEvent& event) {
     json["id"] = event.hazard;
     json["printed_ns"] = or_null(event.printed_ns);
     json["same_map"] = or_null(event.same_map);
+  }
+  if (!event.text.empty()) {
+    json["text"] = event.text;
   }
   if (event.status) {
     json["status"] = *event.status & 0xff;
@@ -177,7 +213,10 @@ std::string timeline_json(const Timeline& timeline) {
   for (const TimelineEvent& event : timeline.events) {
     json["events"].push_back(event_json(timeline, event));
   }
-  json["stderr"] = {{"writes", timeline.stderr_writes}, {"bytes", timeline.stderr_bytes}};
+  json["stderr"] = {{"writes", timeline.stderr_writes},
+                    {"bytes", timeline.stderr_bytes},
+                    {"kind", stderr_word(timeline.stderr_kind)},
+                    {"name", timeline.stderr_name.empty() ? Json(nullptr) : Json(escape(timeline.stderr_name))}};
   json["clocks"] = {{"attached", reading_json(timeline.attached)},
                     {"crash", reading_json(timeline.crash)},
                     {"step_ns", timeline.before.step_ns},
@@ -186,6 +225,11 @@ std::string timeline_json(const Timeline& timeline) {
                     {"nanotime_offset_ns", timeline.go.offset_ns},
                     {"go_init_nanotime_ns", or_null(timeline.go.init_ns)},
                     {"go_zero_ns", or_null(timeline.go_zero_ns)}};
+  json["checks"] = Json::array();
+  for (const Check& check : timeline.checks) {
+    json["checks"].push_back(
+        {{"witness", check.witness}, {"verdict", verdict_word(check.verdict)}, {"text", check.text}});
+  }
   json["missing"] = timeline.missing;
   return json.dump(-1, ' ', true, Json::error_handler_t::replace);
 }

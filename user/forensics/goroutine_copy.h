@@ -89,7 +89,7 @@ struct GoroutineCopy {
   std::vector<StackBytes> system_stacks;                         ///< of systems[i], from the thread's SP on
   std::unordered_map<std::uint64_t, std::vector<Label>> labels;  ///< by g.labels
   RegisterMap registers;
-  std::uint64_t now_ns = 0;   ///< CLOCK_MONOTONIC, which Go's nanotime is too
+  std::uint64_t now_ns = 0;  ///< Go's nanotime, CLOCK_MONOTONIC unless the process is in a time namespace; 0: not known
   std::uint32_t alllink = 0;  ///< offset that the list of Ms was walked by
   std::vector<std::string> notes;
   std::vector<std::unique_ptr<std::uint8_t[]>> pool;  ///< owns the bytes of the stacks

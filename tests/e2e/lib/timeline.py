@@ -3,6 +3,8 @@ import json
 import os
 import pathlib
 import resource
+import signal
+import subprocess
 import time
 
 from .dossier import crashed, dossier
@@ -103,7 +105,8 @@ def started(pid):
 def gos_clock(context):
     """In a time namespace Go's clock is another one: what it says of itself must come out between the process's start and
     attaching all the same."""
-    if not os.path.exists("/proc/self/ns/time"):
+    help_text = subprocess.run(["unshare", "--help"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    if not os.path.exists("/proc/self/ns/time") or "--monotonic" not in help_text:
         raise Skipped("no time namespaces")
     for wrap in ((), ("unshare", "--time", "--monotonic", "5000")):
         watched = Watched(context, "--state-dir", context.scratch / f"state{len(wrap)}", pace=PACE, wrap=wrap)
@@ -221,6 +224,26 @@ def ends_first(context):
     expect(line["complete"] and any("mapwatch stopped to wait" in m for m in line["missing"]), f"{line['missing']}")
     in_order(line, ["attached", "fatal", "let_go", "go_says"])
     os.close(reader)
+
+
+@case("timeline/kill-9-while-the-process-dies", builds=PLAIN)
+def killed(context):
+    """mapwatch is killed between the report and the end of the process: the dossier is whole, the process dies of its own."""
+    reader, writer = full_pipe()
+    state = context.scratch / "state"
+    watched = Watched(context, "--state-dir", state, pace=PACE, stderr=writer)
+    os.close(writer)
+    watched.target.release()
+    crash = wait_for("the report", lambda: watched.mapwatch.kind("crash"), 60)[0]
+    wait_for("a thread in write(2)", lambda: stuck_in_write(watched.target.pid), 10)
+    watched.mapwatch.signal(signal.SIGKILL)
+    watched.mapwatch.wait()
+    while os.read(reader, 65536):
+        pass
+    os.close(reader)
+    expect(watched.target.wait(20) == 2, "the target's status")
+    expect(not timeline(crash)["complete"], "complete")
+    dossier(context, state, "verify", pathlib.Path(crash["dossier"]).name)
 
 
 @case("timeline/stderr-closed", builds=[(NEWEST, "plain"), ("1.17.13", "plain")])

@@ -1,9 +1,6 @@
 #include "base/time_namespace.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "base/temp_dir.h"
 
@@ -25,10 +22,9 @@ class TimeNamespace : public ::testing::Test {
   std::int64_t with(const char* own, const char* other) {
     dir.write("self/timens_offsets", "monotonic 100 0\n");
     dir.write("42/timens_offsets", "monotonic 1000 0\n");
-    for (const auto& [pid, link] : {std::pair{"self", own}, std::pair{"42", other}}) {
-      std::filesystem::create_directories(std::string(dir.path()) + "/" + pid + "/ns");
+    for (const auto& [name, link] : {std::pair{"self/ns/time", own}, std::pair{"42/ns/time", other}}) {
       if (link != nullptr) {
-        EXPECT_EQ(::symlink(link, (std::string(dir.path()) + "/" + pid + "/ns/time").c_str()), 0);
+        dir.link(name, link);
       }
     }
     return monotonic_offset_ns(42, ProcFs(dir.path()));

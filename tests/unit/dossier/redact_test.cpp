@@ -53,6 +53,18 @@ TEST(Redact, PathsOfOtherGoroutinesAreLearnt) {
             "<pre>\tmain.go:19</pre> http://x/ // /a");
 }
 
+TEST(Redact, TheFileBehindStderrKeepsItsNameOnly) {
+  Redactor redactor = made();
+  redactor.learn_timeline(R"({"stderr":{"kind":"file","name":"/var/log/customer/a.log"}})");
+  EXPECT_EQ(redactor.apply("report.txt", "Stderr:   agrees: /var/log/customer/a.log got 7 bytes\n"),
+            "Stderr:   agrees: a.log got 7 bytes\n");
+  EXPECT_EQ(redactor.apply("timeline.json", R"({"stderr":{"name":"/var/log/customer/a.log"}})"),
+            "{\"stderr\":{\"name\":\"a.log\"}}\n");
+  for (const char* other : {"", "null", "[]", "{\"stderr\":7}", "{\"stderr\":{\"name\":7}}"}) {
+    redactor.learn_timeline(other);
+  }
+}
+
 TEST(Redact, LabelsAreLeftOut) {
   EXPECT_EQ(
       made().apply("goroutines.txt", "goroutine 3 [running, locked to thread] {user: \"bob] {\"}:\nmain.a(...)\n"),
