@@ -17,6 +17,7 @@ namespace {
 /// A process of an armed file is looked at after this long; until then the kernel side watches its marks.
 constexpr std::uint64_t kBriefNs = 20'000'000;
 constexpr std::uint64_t kCheckNs = 100'000'000;
+constexpr std::uint64_t kForgetNs = 1'000'000'000;
 constexpr int kTurnMs = 100;
 constexpr std::size_t kMaxTold = 1024;
 
@@ -120,6 +121,9 @@ void HostWatch::act_on(int pid, const Discovery::Look& look, bool adopted) {
   }
   if (look.verdict == Verdict::kGone) {
     ++(adopted ? counts_.brief : counts_.unseen);
+    if (adopted) {
+      ended_[pid] = clock_.monotonic_ns();
+    }
   } else if (look.verdict != Verdict::kNotGo && watcher_->armed(look.file)) {
     // Without an answer the kernel side would ask again at its next hit.
     if (const auto stat = procfs_.stat(pid)) {
@@ -136,6 +140,10 @@ void HostWatch::act_on(int pid, const Discovery::Look& look, bool adopted) {
 void HostWatch::note(const Watcher::NewProcess& news) {
   const auto waiting = waiting_.find(news.pid);
   if (watcher_->watches(news.pid) || (news.adopted && (waiting != waiting_.end() || ignored_.contains(news.pid)))) {
+    return;
+  }
+  if (const auto ended = ended_.find(news.pid); news.adopted && ended != ended_.end() && news.time_ns < ended->second) {
+    watcher_->forget_new(news.pid);
     return;
   }
   if (waiting != waiting_.end()) {
@@ -202,6 +210,7 @@ Result<void> HostWatch::turn() {
   }
   next_check_ns_ = now + kCheckNs;
   sweep_ignored();
+  std::erase_if(ended_, [now](const auto& entry) { return now - entry.second > kForgetNs; });
   if (const std::uint64_t lost = watcher_->lost_news(); lost != lost_news_) {
     log::warn("{} starts of processes were not told of (ring full): looking through /proc", lost - lost_news_);
     lost_news_ = lost;
