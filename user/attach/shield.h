@@ -32,7 +32,7 @@ class LastHolder {
   LastHolder& operator=(const LastHolder&) = delete;
 
  private:
-  pid_t child_ = -1;                    ///< -1: there could be none, and closing is what it always was
+  pid_t child_ = -1;  ///< -1: there could be none, and closing is what it always was
   UniqueFd let_go_;
   std::unique_lock<std::mutex> alone_;  ///< no other process gets copies meanwhile (base/run_program.h)
 };
