@@ -126,6 +126,8 @@ class Governor {
 
   Governor(attach::Kernel& kernel, attach::Ranges& sites, std::unique_ptr<attach::Switcher> switcher, UniqueFd timer,
            govern::Settings settings, const Clock& clock);
+  /// CPU time of all threads of a process so far, to the ns (clock_getcpuclockid(3)). 0 when it is gone.
+  static std::uint64_t cpu_ns(std::uint32_t tgid);
   Group* group_of(std::uint32_t tgid);
   /// What was counted since the last time, to the planner.
   govern::Plan tick(Group& group, std::uint64_t now);
