@@ -1,6 +1,7 @@
 """kill -9 at any moment: the target runs on, its text is as in its file, and its exit status is its own."""
 import json
 import os
+import pathlib
 import random
 import signal
 import time
@@ -118,7 +119,14 @@ class Rounds:
         self.target = self.context.own(Target(build(NEWEST), self.scenario, pace=self.pace, held=False))
         expect(untouched(self.target.pid, self.probes), "a process that was started later is patched")
 
+    def turns(self):
+        """How often the target's threads were given a CPU (the third figure of schedstat)."""
+        return sum(int(task.joinpath("schedstat").read_text().split()[2])
+                   for task in pathlib.Path(f"/proc/{self.target.pid}/task").iterdir())
+
     def end(self):
+        before = self.turns()  # the last target may be a moment old
+        wait_for("the target to work", lambda: self.turns() > before + 50, 10)
         measured = self.target.finish()
         expect(measured["ops"] > 0, "the target stood still")
 

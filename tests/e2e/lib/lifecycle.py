@@ -184,7 +184,7 @@ def death_by_signal(context):
 def run_66(context):
     """Go's own crash may come first: the status of CMD then wins."""
     for _ in range(12):
-        mapwatch = Mapwatch(context, "run", *run_args("write_read", pace="300us", seconds="6s"))
+        mapwatch = Mapwatch(context, "run", *run_args("write_read", pace="2ms", seconds="6s"))
         status = mapwatch.wait(30)
         hazards = mapwatch.kind("hazard")
         expect((status == HAZARDS) if hazards and status != 2 else status in (0, 2), f"status {status}, {len(hazards)} hazards")
