@@ -247,8 +247,9 @@ class Keeper {
     for (auto& [tgid, kept] : kept_) {
       if (kept.due_ns && (orphaned || *kept.due_ns <= now)) {
         kept.due_ns.reset();
-        let_go_of(tgid, kept);
-        dying(kept);
+        if (const LetGo outcome = let_go_of(tgid, kept); outcome != LetGo::kOtherStop && outcome != LetGo::kNotOurs) {
+          dying(kept);
+        }
         kept.traced_ns = now + kGraceNs;
       } else if (kept.traced_ns && *kept.traced_ns <= now) {
         kept.traced_ns.reset();
@@ -274,7 +275,7 @@ class Keeper {
     });
   }
 
-  void let_go_of(std::uint32_t tgid, const Kept& kept) {
+  LetGo let_go_of(std::uint32_t tgid, const Kept& kept) {
     const LetGo outcome =
         let_go(kept.pidfd.get(), kept.record.process.pid, kept.record.sites, Knowledge::kFrozen, procfs_);
     Message deed;
@@ -285,6 +286,7 @@ class Keeper {
     if (!socket_closed_) {
       reply(deed);
     }
+    return outcome;
   }
 
   /// SIGCONT does not move a thread in a ptrace stop. A mapwatch that reads registers long after --max-freeze hangs,
