@@ -190,7 +190,7 @@ Result<void> dump_live(const cli::Options& options) {
   auto copy = forensics::copy_goroutines(bounded, process, stop.registers());
   forensics::MapsInUse maps;
   if (copy && !bounded.cut()) {
-    maps = forensics::find_maps_in_use(*copy, process, bounded);
+    maps = forensics::find_maps_in_use(*copy, process, bounded, clock, begin + copying_ns);
     const std::uint64_t now = clock.monotonic_ns();
     const std::uint64_t left_ns = now < begin + copying_ns ? begin + copying_ns - now : 0;
     forensics::read_maps_in_use(maps, bounded, process, map_request(options, left_ns), clock);
@@ -220,7 +220,7 @@ Result<void> dump_core(const cli::Options& options) {
   auto copy = TRY(forensics::copy_goroutines(memory, process, memory.registers()));
   copy.now_ns = 0;  // when the core was written is not known, so for how long they wait is not
   const SystemClock clock;
-  forensics::MapsInUse maps = forensics::find_maps_in_use(copy, process, memory);
+  forensics::MapsInUse maps = forensics::find_maps_in_use(copy, process, memory, clock, UINT64_MAX);
   forensics::read_maps_in_use(maps, memory, process, map_request(options, kCoreMapsNs), clock);
   return finish(copy, maps, process, {fmt::format("core {}", escape(options.core)), {}, exe, {}, false}, options);
 }

@@ -53,7 +53,8 @@ bool may_be_inside(const Goroutine& goroutine, int go_minor) {
 
 }  // namespace
 
-MapsInUse find_maps_in_use(const GoroutineCopy& copy, const GoProcess& process, const Memory& memory) {
+MapsInUse find_maps_in_use(const GoroutineCopy& copy, const GoProcess& process, const Memory& memory,
+                           const Clock& clock, std::uint64_t deadline_ns) {
   MapsInUse found;
   std::size_t looked_at = 0;
   std::size_t passed_over = 0;
@@ -61,16 +62,18 @@ MapsInUse find_maps_in_use(const GoroutineCopy& copy, const GoProcess& process, 
     if (!may_be_inside(goroutine, process.binary->version().minor)) {
       return false;
     }
-    const bool wanted = goroutine.status == GStatus::kRunning || looked_at < kMostLookedAt;
+    const bool wanted =
+        (goroutine.status == GStatus::kRunning || looked_at < kMostLookedAt) && clock.monotonic_ns() < deadline_ns;
     ++(wanted ? looked_at : passed_over);
     return wanted;
   });
-  if (passed_over != 0) {
-    found.notes.push_back(fmt::format("maps in use: {} goroutines were not looked at", passed_over));
-  }
   CallArguments arguments(process);
   std::unordered_map<std::uint64_t, std::size_t> known;  // address of a map -> its place in the list
   for (const Goroutine& goroutine : busy.list) {
+    if (clock.monotonic_ns() >= deadline_ns) {
+      ++passed_over;
+      continue;
+    }
     const CallStack stack{goroutine.frames, [&](std::uint64_t address) { return memory.word(address); },
                           standing_registers(copy, goroutine)};
     const auto use = use_of(stack, arguments, process);
@@ -85,6 +88,9 @@ MapsInUse find_maps_in_use(const GoroutineCopy& copy, const GoProcess& process, 
     MapInUse& map = found.list[at->second];
     map.type = map.type == 0 ? use->arguments.type : map.type;
     map.users.push_back({goroutine.id, use->op});
+  }
+  if (passed_over != 0) {
+    found.notes.push_back(fmt::format("maps in use: {} goroutines were not looked at", passed_over));
   }
   if (found.list.size() > kMostMapsInUse) {
     found.notes.push_back(fmt::format("maps in use: {} more than the {} that are shown",

@@ -35,8 +35,9 @@ constexpr std::size_t kMostMapsInUse = 16;
 
 /// `memory`: of the process that was copied, which still stands still. Goroutines that wait, but for the garbage
 /// collector's sake, cannot be in a map operation; of the others at most 10,000 are looked at, those that run among
-/// them. At most kMostMapsInUse maps.
-MapsInUse find_maps_in_use(const GoroutineCopy& copy, const GoProcess& process, const Memory& memory);
+/// them, and none any more when `clock` has reached `deadline_ns`. At most kMostMapsInUse maps.
+MapsInUse find_maps_in_use(const GoroutineCopy& copy, const GoProcess& process, const Memory& memory,
+                           const Clock& clock, std::uint64_t deadline_ns);
 
 /// Reads them as `like` asks, whose type and map do not count; its time is for all of them.
 void read_maps_in_use(MapsInUse& maps, const Memory& memory, const GoProcess& process, const MapRequest& like,

@@ -3,63 +3,20 @@
 
 #include <random>
 
-#include "arch/arguments.h"
-#include "base/manual_clock.h"
 #include "forensics/crash_map.h"
-#include "forensics/fake_process.h"
 #include "forensics/map_holders.h"
 #include "forensics/map_operations.h"
 #include "forensics/map_world.h"
+#include "forensics/map_writers.h"
 
 namespace mapwatch::forensics {
 namespace {
 
-constexpr std::uint32_t kRunning = 2, kWaiting = 4;
 constexpr std::uint64_t kMap = 0xc000111110;
 constexpr std::uint64_t kOtherMap = 0xc000222220;
-constexpr char kAssign[] = "runtime.mapassign_faststr";
 
-class MapCompany : public testing::Test, public mapwatch::test::FakeProcess {
+class MapCompany : public MapWriters {
  protected:
-  MapCompany() {
-    main_ = inside("main.main");
-    exit_ = binary().find("runtime.goexit")->entry + 1;
-    proven_ = call_in_assign(true);
-    unproven_ = call_in_assign(false);
-  }
-
-  std::optional<arch::ArgumentFacts> facts(std::uint64_t pc, bool returned) const {
-    const auto function = *binary().at(pc);
-    const auto distance = [&](std::uint64_t address) {
-      const auto row = binary().unwind_row(address);
-      return row ? row->sp_delta : std::nullopt;
-    };
-    return arch::argument_facts(*binary().code(function.entry, function.end), function.entry, distance, pc, returned);
-  }
-
-  /// The return address of a call in mapassign_faststr at which the map's spill slot is, or is not, proven to hold it.
-  std::uint64_t call_in_assign(bool proven) const {
-    const auto function = *binary().find(kAssign);
-    const Bytes code = *binary().code(function.entry, function.end);
-    for (std::uint64_t at = 0; at < code.size();) {
-      const auto insn = arch::decode(*code.from(at), function.entry + at);
-      at += insn->length;
-      const auto here = insn->mnemonic == "call" ? facts(function.entry + at, true) : std::nullopt;
-      if (here && here->slot[1] == proven && binary().unwind_row(function.entry + at)->sp_delta.value_or(0) > 0) {
-        return function.entry + at;
-      }
-    }
-    ADD_FAILURE() << "no such call in " << kAssign;
-    return function.entry;
-  }
-
-  void take() {
-    auto taken = copy_goroutines(memory(), process(), registers_);
-    ASSERT_TRUE(taken) << taken.error().message;
-    copy_ = std::move(*taken);
-    all_ = decode_goroutines(copy_, process());
-  }
-  const Frame& frame(std::size_t goroutine, std::size_t index) { return all_.list.at(goroutine).frames.at(index); }
   MapUse use() {
     take();
     return map_use(kMap, copy_, all_, process(), tables_);
@@ -67,13 +24,6 @@ class MapCompany : public testing::Test, public mapwatch::test::FakeProcess {
   MapHolders holders(const std::optional<WordPlaces>& variables = WordPlaces{}) {
     take();
     return map_holders(kMap, copy_, all_, process(), variables);
-  }
-  /// A goroutine in mapassign_faststr at `pc`, with `word` in the map's spill slot; the address of its g.
-  std::uint64_t writer(std::uint64_t id, std::uint64_t pc, std::uint64_t word) {
-    const std::uint64_t g = add_goroutine(id, kWaiting, {pc, main_, exit_});
-    take();
-    put(frame(all_.list.size() - 1, 0).cfa + 8, word);
-    return g;
   }
   mw_doing doing(std::uint64_t g, std::uint64_t map, std::uint64_t cfa) const {
     mw_doing one = {};
@@ -86,12 +36,7 @@ class MapCompany : public testing::Test, public mapwatch::test::FakeProcess {
     return one;
   }
 
-  std::uint64_t main_ = 0, exit_ = 0, proven_ = 0, unproven_ = 0;
-  RegisterMap registers_;
   AccessTables tables_;
-  GoroutineCopy copy_;
-  Goroutines all_;
-  mapwatch::test::ManualClock clock_;
 };
 
 TEST_F(MapCompany, ACallsArgumentsProveWhichMapItIsOn) {
