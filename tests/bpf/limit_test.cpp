@@ -22,6 +22,17 @@ class LimitTest : public testing::Test {
       machine_.hit(kA, MW_OP_WRITE, map_);
     }
   }
+  /// A comes to a map whose mark is set until somebody waits for it, while some sites are not armed.
+  void hit_marked_in_part(GoMap& map) {
+    map.set_mark(true);
+    machine_.hook = [&map](const std::string& point) {
+      if (point == "turn") {
+        map.set_mark(false);
+      }
+    };
+    machine_.policies[100].flags |= MW_POLICY_PARTIAL;
+    machine_.hit(kA, MW_OP_WRITE, map);
+  }
 
   Machine machine_;
   const GoMap& map_ = machine_.new_map();
@@ -87,14 +98,7 @@ TEST_F(LimitTest, SitesCountHitsAndThoseOnSharedMaps) {
 TEST_F(LimitTest, WatchedInPartAMarkNamesNobody) {
   GoMap& map = machine_.new_map();
   machine_.hit(kB, MW_OP_WRITE, map);
-  map.set_mark(true);
-  machine_.hook = [&](const std::string& point) {
-    if (point == "turn") {
-      map.set_mark(false);
-    }
-  };
-  machine_.policies[100].flags |= MW_POLICY_PARTIAL;
-  machine_.hit(kA, MW_OP_WRITE, map);
+  hit_marked_in_part(map);
   ASSERT_EQ(machine_.events.size(), 1u);
   EXPECT_EQ(machine_.events[0].evidence, MW_EVIDENCE_MARK);
   EXPECT_EQ(machine_.events[0].other_g, 0u);
@@ -105,14 +109,7 @@ TEST_F(LimitTest, WatchedInPartTheMarkOfAMapThatSeemsToBeOnesOwnIsRead) {
   GoMap& map = machine_.new_map();
   machine_.hit(kA, MW_OP_WRITE, map);
   machine_.hit(kA, MW_OP_WRITE, map);
-  map.set_mark(true);
-  machine_.hook = [&](const std::string& point) {
-    if (point == "turn") {
-      map.set_mark(false);
-    }
-  };
-  machine_.policies[100].flags |= MW_POLICY_PARTIAL;
-  machine_.hit(kA, MW_OP_WRITE, map);
+  hit_marked_in_part(map);
   EXPECT_EQ(machine_.events.size(), 1u);
 }
 

@@ -85,8 +85,6 @@ class Governor {
     double armed_share = 0;  ///< of the sites' time so far
   };
   Totals totals() const;
-  /// How a process is watched now; nullopt: it is not.
-  std::optional<govern::Status> status(std::uint32_t tgid) const;
 
  private:
   friend class Armed;

@@ -208,9 +208,4 @@ Governor::Totals Governor::totals() const {
   return totals;
 }
 
-std::optional<govern::Status> Governor::status(std::uint32_t tgid) const {
-  const auto id = members_.find(tgid);
-  return id == members_.end() ? std::nullopt : std::optional(groups_.at(id->second).sites.planner->status());
-}
-
 }  // namespace mapwatch::app
