@@ -122,15 +122,18 @@ std::vector<DossierFile> crash_files(const CrashFacts& facts, const CrashPicture
                                      const forensics::GoProcess& process, const std::optional<elf::BuildInfo>& build,
                                      const report::CrashReport& report) {
   std::vector<DossierFile> files;
-  PageFacts page{report, facts.notes, nullptr, nullptr, nullptr, nullptr, build ? build->path : ""};
+  PageFacts page{report, facts.notes, nullptr, nullptr, nullptr, nullptr, build ? build->path : "", nullptr};
   std::string text = report::to_text(report, {});
   for (const std::string& note : facts.notes) {
     text += fmt::format("Not complete: {}\n", note);
   }
   FrameNames names(*process.binary, process.bias);
+  CompanyView company_shown;
   if (picture.use && picture.holders) {
     const MapCompany company{report, *picture.goroutines, *picture.use, *picture.holders, names, facts.argument_map};
-    text += "\n" + company_text(company);
+    company_shown = company_view(company);
+    page.company = &company_shown;
+    text += "\n" + company_text(company_shown);
     files.push_back({"holders.json", company_json(company) + "\n"});
   }
   text += fmt::format("\n{}", kTimelineSlot);

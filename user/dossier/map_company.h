@@ -21,9 +21,6 @@ struct MapCompany {
   std::uint64_t argument_map = 0;  ///< that the crashing call's arguments prove; 0: they do not
 };
 
-/// The section of report.txt. What is not certain says so.
-std::string company_text(const MapCompany& company);
-
 /// holders.json: schema_version 1.
 std::string company_json(const MapCompany& company);
 

@@ -186,6 +186,9 @@ std::string report_html(const PageFacts& facts) {
   out +=
       section("sides", crash.op == MW_OP_NONE ? "The crashing goroutine" : "Both sides", sides(crash) + summary(crash));
   out += notes(facts.notes);
+  if (facts.company != nullptr) {
+    out += section("company", "Who else was on the map when the process stood still", company_html(*facts.company));
+  }
   out += section("timeline", "Timeline (UTC)", std::string(kTimelineSlot) + "\n");
   if (facts.map != nullptr) {
     out += section("map", "The map", map_part(*facts.map));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dossier/goroutine_groups.h"
+#include "dossier/map_company_view.h"
 #include "forensics/map_reader.h"
 #include "report/report.h"
 
@@ -19,6 +20,7 @@ struct PageFacts {
   const std::vector<GoroutineGroup>* groups = nullptr;  ///< of them
   FrameNames* names = nullptr;                          ///< likewise
   std::string main_path;                                ///< the main package's import path, to tell whose a frame is
+  const CompanyView* company = nullptr;                 ///< who else was on the map, and who holds it
 };
 
 /// The page, with the timeline's slot (timeline_files.h): some hundred KiB, 8 MiB at most. Everything that the target

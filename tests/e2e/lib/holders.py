@@ -9,6 +9,7 @@ from .fixtures import NEWEST, SOURCES, build
 from .freeze import all_stopped
 from .harness import case, expect, say, wait_for
 from .process import Mapwatch, Process
+from .report_page import Page, check_company
 
 ATTEMPTS = 5
 SOURCE = (SOURCES / "holders/main.go").read_text().splitlines()
@@ -30,7 +31,9 @@ def said(target):
 def read(crash):
     path = pathlib.Path(crash["dossier"] or "")
     expect(crash["dossier"] and path.is_dir(), f"no dossier: {crash['dossier']}")
-    return json.loads((path / "holders.json").read_text()), (path / "report.txt").read_text()
+    company = json.loads((path / "holders.json").read_text())
+    check_company(Page((path / "report.html").read_text()), company)
+    return company, (path / "report.txt").read_text()
 
 
 def check_inside(company, know, crash):

@@ -2,6 +2,7 @@
 import base64
 import hashlib
 import html.parser
+import json
 import pathlib
 import re
 import shutil
@@ -63,6 +64,21 @@ def policy_of(page):
     return {"default-src 'none'", f"style-src 'sha256-{sums['style']}'", f"script-src 'sha256-{sums['script']}'"}
 
 
+def check_company(page, company):
+    """The page has who holds the map as holders.json has it, where it is short enough to be listed."""
+    others = [one for one in company["inside"] if not one["crashing"]]
+    for one in others[:20]:
+        noun = {"iterate": "iteration"}.get(one["op"], one["op"])
+        expect(re.search(rf"goroutine {one['goid']} \[.*inside its {noun}\b", page.text), f"not on the page: {one}")
+    expect(bool(others) != ("No other goroutine's stack is in an operation" in page.text), f"others: {others}")
+    expect(f"stacks: {company['stack_words']} words of {company['stack_goroutines']} goroutines" in page.text, "words of stacks")
+    expect(company["stacks"], "the map is on no stack at all")
+    for one in company["variables"][:20]:
+        expect(f"{one['section']} {one['address']}" in page.text and (one["name"] or "") in page.text, f"not on the page: {one}")
+    for one in company["registers"]:
+        expect(f"register {one['register']} of thread {one['tid']}" in page.text, f"not on the page: {one}")
+
+
 @case("dossier/html", builds=[(NEWEST, "plain")])
 def page_of_a_crash(context):
     _, crash = crashed(context, context.scratch / "state", env={"MW_TEST_TOKEN": SECRET})
@@ -71,12 +87,13 @@ def page_of_a_crash(context):
     expect(policy_of(page) <= set(page.policy.split("; ")), f"the policy does not fit the page: {page.policy}")
     acting = {name for name in page.attributes if re.match("on|src|href|style$|action", name)}
     expect(not acting, f"attributes that load or act: {acting}")
-    expect({"sides", "timeline", "map", "goroutines", "scheduler"} <= page.ids, f"sections: {page.ids}")
+    expect({"sides", "company", "timeline", "map", "goroutines", "scheduler"} <= page.ids, f"sections: {page.ids}")
     for side in filter(None, (crash, crash["other"])):
         expect(re.search(rf" by goroutine {side['goid']}\b", page.text), f"goroutine {side['goid']} is no side")
         for frame in side["stack"]:
             expect(f"{frame['func']}()" in page.text and f"{frame['file']}:{frame['line']} " in page.text, f"missing: {frame}")
     expect(crash["time"] in page.text and crash["map"]["addr"][2:] in page.text, "time or address of the map")
+    check_company(page, json.loads((path / "holders.json").read_text()))
     listed = set(parse((path / "goroutines.txt").read_text()))
     expect(numbers(page.ranges) == listed, f"goroutines {listed ^ numbers(page.ranges)} are on one of both only")
     expect("MW_TEST_TOKEN" in (path / "env-names.txt").read_text().splitlines(), "the variable's name is not kept")

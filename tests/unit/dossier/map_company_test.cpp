@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "dossier/map_company_view.h"
 #include "dossier/other_side.h"
 #include "forensics/fake_process.h"
 
@@ -134,7 +135,7 @@ TEST_F(Company, TextSaysWhatIsCertainAndWhatIsNot) {
                         {0x5a3c28, 0x5a3c28, {"", "", 0}, {"main.put"}}};
   holders_.variables_total = 2;
   holders_.partial = {"something \x1b[31m"};
-  const std::string text = company_text(company());
+  const std::string text = company_text(company_view(company()));
   for (const char* line :
        {"Who else was on map 0x00c000111110 when the process stood still:\n",
         "  goroutine 7 [waiting], thread 107: inside its iteration, begun 3.1us before the crash; a probe saw the call "
@@ -152,9 +153,43 @@ TEST_F(Company, TextSaysWhatIsCertainAndWhatIsNot) {
   EXPECT_EQ(text.find("goroutine 6"), std::string::npos) << "the crashing one is no company";
 }
 
+TEST_F(Company, WhatWasNotSearchedIsNotSaidToHoldNothing) {
+  EXPECT_NE(company_text(company_view(company())).find("no variable of the program\n"), std::string::npos);
+  holders_.partial = {"the program's variables"};
+  const std::string text = company_text(company_view(company()));
+  EXPECT_NE(text.find("no variable of the program, as far as was searched\n"), std::string::npos);
+  EXPECT_NE(text.find("not searched: the program's variables\n"), std::string::npos);
+}
+
+TEST_F(Company, AsHtmlNothingOfTheTargetActs) {
+  constexpr std::string_view kHostile = "</li><script>alert(1)</script><img src=x onerror='a(\"b\")'>\x1b[2J&";
+  use_.inside = {inside_of(1), inside_of(2, MW_OP_WRITE, OperationEvidence::kSlot)};
+  holders_.stacks = {{3, 0, kStacks, 0x48, std::nullopt}};
+  holders_.variables = {
+      {0x5a3c20, 0x5a3c20, {std::string(kHostile), std::string(kHostile), 8}, {std::string(kHostile)}}};
+  holders_.variables_total = 3;
+  holders_.partial = {std::string(kHostile)};
+  CompanyView view = company_view(company());
+  view.inside.items[0].place->func = view.inside.items[0].place->file = kHostile;
+  view.inside.items[1].who = view.stacks.items[0].where = view.stacks.items[0].place->file = kHostile;
+  view.accesses.items = view.registers = {std::string(kHostile)};
+  const std::string text = company_html(view);
+  for (const char* bad : {"<script>", "<img", "onerror='", "\x1b"}) {
+    EXPECT_EQ(text.find(bad), std::string::npos) << bad;
+  }
+  std::size_t shown = 0;
+  for (std::size_t at = text.find("&lt;script&gt;"); at != std::string::npos;
+       at = text.find("&lt;script&gt;", at + 1)) {
+    ++shown;
+  }
+  EXPECT_GE(shown, 11U) << "each is there, as text";
+  EXPECT_NE(text.find("<span class=\"tag\">not certain</span>"), std::string::npos);
+  EXPECT_NE(text.find("... and 2 more: holders.json"), std::string::npos);
+}
+
 TEST_F(Company, NobodyIsSaidToo) {
   use_.inside = {inside_of(0)};
-  const std::string text = company_text(company());
+  const std::string text = company_text(company_view(company()));
   EXPECT_NE(text.find("no other goroutine's stack is in an operation on it\n"), std::string::npos);
   EXPECT_NE(text.find("no variable of the program\n"), std::string::npos);
 }
@@ -163,7 +198,7 @@ TEST_F(Company, ManyAreCutAndCounted) {
   for (int i = 0; i < 30; ++i) {
     use_.inside.push_back(inside_of(1));
   }
-  EXPECT_NE(company_text(company()).find("  ... and 10 more\n"), std::string::npos);
+  EXPECT_NE(company_text(company_view(company())).find("  ... and 10 more\n"), std::string::npos);
 }
 
 TEST_F(Company, AsJson) {

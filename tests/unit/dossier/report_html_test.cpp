@@ -37,7 +37,8 @@ class ReportHtml : public testing::Test, public test::FakeProcess {
   }
   std::string page() {
     groups_ = group_goroutines(goroutines_, names_, {false, report_.goid});
-    return report_html({report_, notes_, map_ ? &*map_ : nullptr, &goroutines_, &groups_, &names_, ""});
+    return report_html({report_, notes_, map_ ? &*map_ : nullptr, &goroutines_, &groups_, &names_, "",
+                        company_ ? &*company_ : nullptr});
   }
   /// Goroutines of one id after the other, all parked at `pc`.
   void parked(std::uint64_t first, std::size_t count, std::uint64_t pc) {
@@ -61,6 +62,7 @@ class ReportHtml : public testing::Test, public test::FakeProcess {
   report::CrashReport report_;
   std::vector<std::string> notes_;
   std::optional<forensics::MapPicture> map_;
+  std::optional<CompanyView> company_;
   forensics::Goroutines goroutines_;
   std::vector<GoroutineGroup> groups_;
   FrameNames names_;
@@ -119,6 +121,18 @@ TEST_F(ReportHtml, WhatGoDoesNotPrintComesFirst) {
   const std::string text = page();
   EXPECT_LT(text.find("main.writer()"), text.find("main.reader()"));
   EXPECT_LT(text.find("<section id=\"timeline\">"), text.find(kTimelineSlot));
+}
+
+TEST_F(ReportHtml, WhoElseIsOnTheMapComesBetweenTheSidesAndTheTimeline) {
+  EXPECT_THAT(page(), Not(HasSubstr("id=\"company\""))) << "without goroutines nobody knows";
+  company_.emplace();
+  company_->map = "0x00c000010000";
+  company_->inside.items = {{"goroutine 9 [running]", "inside its write", true, std::nullopt}};
+  company_->variables.items = {"variable main.cache, in .bss 0x5a3c20"};
+  const std::string text = page();
+  EXPECT_LT(text.find("<section id=\"sides\">"), text.find("<section id=\"company\">"));
+  EXPECT_LT(text.find("<section id=\"company\">"), text.find("<b>goroutine 9 [running]</b>: inside its write"));
+  EXPECT_LT(text.find("variable main.cache"), text.find("<section id=\"timeline\">"));
 }
 
 TEST_F(ReportHtml, EqualGoroutinesAreOneItemWhoseNumbersAreRanges) {
