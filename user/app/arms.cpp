@@ -8,12 +8,12 @@
 
 namespace mapwatch::app {
 
-Arm::Arm(Arms& arms, const attach::Target& target, std::shared_ptr<const WatchedBinary> binary, std::uint32_t layout,
+Arm::Arm(Arms& arms, const attach::Target& target, std::shared_ptr<const Program> program, std::uint32_t layout,
          std::uint32_t first_site, std::vector<mw_site_counts> before)
     : arms_(arms),
       key_(target.exe_key()),
       path_(target.exe_path()),
-      binary_(std::move(binary)),
+      program_(std::move(program)),
       layout_(layout),
       first_site_(first_site),
       before_(std::move(before)) {}
@@ -34,8 +34,8 @@ Result<std::shared_ptr<Arm>> Arms::place(const attach::Target& target) {
       return arm;
     }
   }
-  const auto binary = TRY(binaries_.load(target));
-  const auto count = static_cast<std::uint32_t>(binary->plan.probes.size());
+  const auto program = TRY(programs_.load(target));
+  const auto count = static_cast<std::uint32_t>(program->plan().probes.size());
   std::optional<std::uint32_t> layout = layouts_.take();
   while (!layout && drop_an_idle_one()) {
     layout = layouts_.take();
@@ -54,9 +54,9 @@ Result<std::shared_ptr<Arm>> Arms::place(const attach::Target& target) {
         "watch fewer programs");
   }
   auto before = kernel_.site_counts(*site, count);
-  auto arm = std::make_shared<Arm>(*this, target, binary, *layout, *site,
+  auto arm = std::make_shared<Arm>(*this, target, program, *layout, *site,
                                    before ? std::move(*before) : std::vector<mw_site_counts>(count));
-  TRY(kernel_.set_layout(*layout, attach::layout_of(binary->binary)));
+  TRY(kernel_.set_layout(*layout, program->layout()));
   std::erase_if(files_, [](const auto& entry) { return entry.second.expired(); });
   files_[inode_of(key)] = arm;
   by_layout_[*layout] = arm;
@@ -68,7 +68,7 @@ Result<std::shared_ptr<Armed>> Arms::make(const Arm& arm, const attach::Target& 
   request.pid = pid;
   request.layout = arm.layout();
   request.first_site = arm.first_site();
-  return governor_.arm(arm.shared(), request, target.exe_fd());
+  return governor_.arm(arm.program(), request, target.exe_fd());
 }
 
 Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, const attach::Target& target,
@@ -101,7 +101,7 @@ Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, con
   }
   arm->narrow_.clear();
   if (options_.adopt) {
-    mw_layout layout = attach::layout_of(arm->binary());
+    mw_layout layout = arm->program()->layout();
     layout.flags |= MW_LAYOUT_ADOPT;
     TRY(kernel_.set_layout(arm->layout(), layout));
   }

@@ -1,4 +1,4 @@
-// What mapwatch has armed: for each file its binary, its numbers in the kernel side, and its links. Links are of one
+// What mapwatch has armed: for each file its program, its numbers in the kernel side, and its links. Links are of one
 // process, or of the file: one pair then serves all processes that run it, now and later (docs/whole-host.md).
 #pragma once
 
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "app/binary_cache.h"
 #include "app/governor.h"
+#include "app/program.h"
 #include "app/selector.h"
 #include "attach/kernel.h"
 #include "attach/ranges.h"
@@ -27,7 +27,7 @@ class Arms;
 /// One file. Its numbers are given back when the last owner lets go.
 class Arm {
  public:
-  Arm(Arms& arms, const attach::Target& target, std::shared_ptr<const WatchedBinary> binary, std::uint32_t layout,
+  Arm(Arms& arms, const attach::Target& target, std::shared_ptr<const Program> program, std::uint32_t layout,
       std::uint32_t first_site, std::vector<mw_site_counts> before);
   ~Arm();
   Arm(const Arm&) = delete;
@@ -35,9 +35,8 @@ class Arm {
 
   /// As the first process that was looked at named it.
   const std::string& path() const { return path_; }
-  const std::shared_ptr<const WatchedBinary>& shared() const { return binary_; }
-  const elf::GoBinary& binary() const { return binary_->binary; }
-  const attach::Plan& plan() const { return binary_->plan; }
+  const std::shared_ptr<const Program>& program() const { return program_; }
+  const attach::Plan& plan() const { return program_->plan(); }
   std::uint32_t layout() const { return layout_; }
   std::uint32_t first_site() const { return first_site_; }
   /// Its links serve every process of the file.
@@ -48,7 +47,7 @@ class Arm {
   Arms& arms_;
   const FileKey key_;
   const std::string path_;
-  const std::shared_ptr<const WatchedBinary> binary_;
+  const std::shared_ptr<const Program> program_;
   const std::uint32_t layout_;
   const std::uint32_t first_site_;
   const std::vector<mw_site_counts> before_;  ///< of its sites, by their last owner
@@ -71,7 +70,7 @@ class Arms {
   Arms(attach::Kernel& kernel, Governor& governor, attach::Ranges& sites, const Clock& clock, Options options)
       : kernel_(kernel), governor_(governor), sites_(sites), clock_(clock), options_(options) {}
 
-  /// The file that `target` runs, read and numbered; nothing is attached yet. Errors: of BinaryCache::load;
+  /// The file that `target` runs, read and numbered; nothing is attached yet. Errors: of ProgramCache::load;
   /// kUnsupported when there are too many files or sites at once.
   Result<std::shared_ptr<Arm>> place(const attach::Target& target);
   /// Probes in `target`, whose policy is set. `reach` is what is wished for: a file that may be written to unseen is
@@ -102,7 +101,7 @@ class Arms {
   attach::Ranges& sites_;
   const Clock& clock_;
   const Options options_;
-  BinaryCache binaries_;
+  ProgramCache programs_;
   attach::Slots layouts_{0, MW_MAX_LAYOUTS};
   std::map<Inode, std::weak_ptr<Arm>> files_;
   std::map<std::uint32_t, std::weak_ptr<Arm>> by_layout_;

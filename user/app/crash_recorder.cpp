@@ -89,21 +89,20 @@ CrashRecorder::CrashRecorder(const cli::Options& options, const Clock& clock)
       clock_(clock),
       timeline_(options, clock, wanted_ && !options.follow) {}
 
-void CrashRecorder::add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias) {
+void CrashRecorder::add(int pid, std::shared_ptr<const Program> program, std::uint64_t load_bias) {
   if (wanted_) {
-    const auto process = forensics::GoProcess::of(binary->binary, load_bias);
     auto environment = proc::ProcFs(procfs_).environment(pid).map(dossier::env_names_text);
     subjects_[pid] = std::make_shared<const Subject>(
-        Subject{std::move(binary), process, std::move(environment), read_clocks(clock_)});
+        Subject{std::move(program), load_bias, std::move(environment), read_clocks(clock_)});
   }
 }
 
 void CrashRecorder::drop(int pid) { subjects_.erase(pid); }
 
-void CrashRecorder::copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
-                                    dossier::CrashFacts& facts) const {
+void CrashRecorder::copy_goroutines(const Frozen& frozen, const forensics::GoProcess& process,
+                                    const forensics::Memory& memory, dossier::CrashFacts& facts) const {
   const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
-  auto copy = forensics::copy_goroutines(bounded, subject.process, registers_of(frozen, facts.threads));
+  auto copy = forensics::copy_goroutines(bounded, process, registers_of(frozen, facts.threads));
   if (copy) {
     copy->now_ns += static_cast<std::uint64_t>(proc::monotonic_offset_ns(frozen.target.pid(), proc::ProcFs(procfs_)));
     facts.goroutines = std::move(*copy);
@@ -115,7 +114,7 @@ void CrashRecorder::copy_goroutines(const Frozen& frozen, const Subject& subject
   }
 }
 
-void CrashRecorder::copy_map(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+void CrashRecorder::copy_map(const Frozen& frozen, const forensics::GoProcess& process, const forensics::Memory& memory,
                              dossier::CrashFacts& facts) const {
   const std::uint64_t now = clock_.monotonic_ns();
   if (frozen.event.last_map == 0 || frozen.event.last_type == 0) {
@@ -132,8 +131,8 @@ void CrashRecorder::copy_map(const Frozen& frozen, const Subject& subject, const
   request.map = frozen.event.last_map;
   request.limits.time_ns = frozen.deadline_ns - now;
   request.style.redact = true;  // a finding may name a key
-  forensics::TypeReader types(bounded, forensics::type_space(subject.binary->binary, subject.process.bias));
-  const auto hashes = forensics::read_hash_source(subject.binary->binary, subject.process.bias, bounded);
+  forensics::TypeReader types(bounded, forensics::type_space(*process.binary, process.bias));
+  const auto hashes = forensics::read_hash_source(*process.binary, process.bias, bounded);
   auto picture = forensics::read_map(types, hashes, request, clock_);
   if (!picture) {
     facts.notes.push_back("map: " + escape(picture.error().message));
@@ -145,15 +144,15 @@ void CrashRecorder::copy_map(const Frozen& frozen, const Subject& subject, const
   facts.map = std::move(*picture);
 }
 
-void CrashRecorder::find_map(Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+void CrashRecorder::find_map(Frozen& frozen, const forensics::GoProcess& process, const forensics::Memory& memory,
                              dossier::CrashFacts& facts) const {
   const auto registers = crash_registers(frozen.event);
   if (!registers) {
     return;
   }
   const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
-  forensics::TypeReader types(bounded, forensics::type_space(subject.binary->binary, subject.process.bias));
-  const auto found = forensics::find_crash_map(types, subject.process, *registers);
+  forensics::TypeReader types(bounded, forensics::type_space(*process.binary, process.bias));
+  const auto found = forensics::find_crash_map(types, process, *registers);
   if (!found) {
     return;  // its frames do not prove it; a probe, or a hazard at the same call, may have told it
   }
@@ -170,8 +169,8 @@ void CrashRecorder::find_map(Frozen& frozen, const Subject& subject, const foren
   }
 }
 
-void CrashRecorder::copy_company(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
-                                 dossier::CrashFacts& facts) const {
+void CrashRecorder::copy_company(const Frozen& frozen, const forensics::GoProcess& process,
+                                 const forensics::Memory& memory, dossier::CrashFacts& facts) const {
   const auto tgid = static_cast<std::uint32_t>(frozen.target.pid());
   if (auto operations = frozen.kernel.last_operations(tgid)) {
     facts.accesses.doings = std::move(*operations);
@@ -189,8 +188,7 @@ void CrashRecorder::copy_company(const Frozen& frozen, const Subject& subject, c
   const forensics::BoundedMemory bounded(memory, clock_, frozen.deadline_ns);
   forensics::SearchLimits limits;
   limits.places = kMostVariables;
-  facts.variables =
-      forensics::find_word(bounded, forensics::variable_memory(subject.process), facts.map_address, limits);
+  facts.variables = forensics::find_word(bounded, forensics::variable_memory(process), facts.map_address, limits);
 }
 
 void CrashRecorder::copy(Frozen& frozen) {
@@ -198,13 +196,20 @@ void CrashRecorder::copy(Frozen& frozen) {
   if (found == subjects_.end()) {
     return;
   }
-  Copied copied{found->second, {}, {}};
+  const Subject& subject = *found->second;
+  const auto program = subject.program->parsed();
+  const Program::RuntimeFacts* runtime = subject.program->runtime();
+  if (!program || runtime == nullptr) {
+    log::warn("PID {}: no dossier of its crash: its program's file changed since it was read", frozen.target.pid());
+    return;
+  }
+  Copied copied{program, {&program->binary, subject.load_bias, runtime->layout, runtime->globals}, {}, {}};
   dossier::CrashFacts& facts = copied.facts;
   facts.maps = frozen.maps;
-  if (found->second->environment) {
-    facts.environment = *found->second->environment;
+  if (subject.environment) {
+    facts.environment = *subject.environment;
   } else {
-    facts.notes.push_back("environment: " + escape(found->second->environment.error().message));
+    facts.notes.push_back("environment: " + escape(subject.environment.error().message));
   }
   for (const attach::ThreadRegisters& thread : frozen.registers.threads) {
     facts.threads.push_back({thread.tid, thread.regs, own_tid(frozen, proc::ProcFs(procfs_), thread.tid)});
@@ -214,10 +219,10 @@ void CrashRecorder::copy(Frozen& frozen) {
   }
   const auto memory = forensics::LiveMemory::open(frozen.target.pid(), proc::ProcFs(procfs_));
   if (memory) {
-    find_map(frozen, *copied.subject, *memory, facts);
-    copy_goroutines(frozen, *copied.subject, *memory, facts);
-    copy_company(frozen, *copied.subject, *memory, facts);
-    copy_map(frozen, *copied.subject, *memory, facts);
+    find_map(frozen, copied.process, *memory, facts);
+    copy_goroutines(frozen, copied.process, *memory, facts);
+    copy_company(frozen, copied.process, *memory, facts);
+    copy_map(frozen, copied.process, *memory, facts);
   } else {
     facts.notes.push_back("memory: " + escape(memory.error().message));
   }
@@ -226,7 +231,7 @@ void CrashRecorder::copy(Frozen& frozen) {
     facts.notes.push_back(
         "somebody continued or ended the process while it was read: what is told of it may be of different moments");
   }
-  copied.timeline = timeline_.begin(frozen, copied.subject->attached, copied.subject->process,
+  copied.timeline = timeline_.begin(frozen, subject.attached, copied.process,
                                     memory ? static_cast<const forensics::Memory*>(&*memory) : nullptr);
   copied.timeline.facts.stood_still = stood_still;
   const std::lock_guard lock(mutex_);
@@ -255,18 +260,18 @@ void CrashRecorder::write(report::CrashReport& report) {
   if (!copied) {
     return;
   }
-  const dossier::CrashPicture picture = dossier::decode_crash(copied->facts, copied->subject->process, report.map.addr);
-  dossier::tell_other_side(copied->facts, picture, copied->subject->process, report);
+  const dossier::CrashPicture picture = dossier::decode_crash(copied->facts, copied->process, report.map.addr);
+  dossier::tell_other_side(copied->facts, picture, copied->process, report);
   const auto write = [&]() -> Result<void> {
     dossier::Store store = TRY(dossier::Store::open(state_dir_, true));
     const std::string id = dossier::crash_id(report);
     report::CrashReport told = report;
     told.dossier = store.path_of(id);
     std::optional<elf::BuildInfo> build;
-    if (auto read = elf::read_build_info(copied->subject->binary->file.bytes())) {
+    if (auto read = elf::read_build_info(copied->program->file->bytes())) {
       build = std::move(*read);
     }
-    const auto files = dossier::crash_files(copied->facts, picture, copied->subject->process, build, told);
+    const auto files = dossier::crash_files(copied->facts, picture, copied->process, build, told);
     const dossier::Timeline timeline = timeline_.now(copied->timeline, told);
     report.dossier = TRY(store.add(id, with_timeline(files, timeline)));
     if (!timeline.complete) {

@@ -8,9 +8,9 @@
 #include <string>
 #include <unordered_map>
 
-#include "app/binary_cache.h"
 #include "app/crash_timeline.h"
 #include "app/freezer.h"
+#include "app/program.h"
 #include "base/clock.h"
 #include "cli/options.h"
 #include "dossier/crash_files.h"
@@ -23,8 +23,9 @@ class CrashRecorder {
   /// `clock` must outlive it.
   CrashRecorder(const cli::Options& options, const Clock& clock);
 
-  /// Main thread: `pid` may crash from now on. Finds out beforehand how its memory is laid out.
-  void add(int pid, std::shared_ptr<const WatchedBinary> binary, std::uint64_t load_bias);
+  /// Main thread: `pid` may crash from now on. How its memory is laid out is Program::runtime(): to be asked for
+  /// before.
+  void add(int pid, std::shared_ptr<const Program> program, std::uint64_t load_bias);
   /// Main thread: it is gone.
   void drop(int pid);
   /// Main thread, the process frozen: only copies. Puts the map into frozen.event when that has none and the crashing
@@ -43,23 +44,24 @@ class CrashRecorder {
 
  private:
   struct Subject {
-    std::shared_ptr<const WatchedBinary> binary;
-    forensics::GoProcess process;
+    std::shared_ptr<const Program> program;
+    std::uint64_t load_bias = 0;
     Result<std::string> environment;  ///< names only; read when it is attached to, which costs no frozen time
     ClockReading attached;
   };
   struct Copied {
-    std::shared_ptr<const Subject> subject;
+    std::shared_ptr<const ParsedProgram> program;
+    forensics::GoProcess process;  ///< of `program`
     dossier::CrashFacts facts;
     CrashTimeline::Begun timeline;
   };
-  void copy_goroutines(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+  void copy_goroutines(const Frozen& frozen, const forensics::GoProcess& process, const forensics::Memory& memory,
                        dossier::CrashFacts& facts) const;
-  void find_map(Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+  void find_map(Frozen& frozen, const forensics::GoProcess& process, const forensics::Memory& memory,
                 dossier::CrashFacts& facts) const;
-  void copy_company(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+  void copy_company(const Frozen& frozen, const forensics::GoProcess& process, const forensics::Memory& memory,
                     dossier::CrashFacts& facts) const;
-  void copy_map(const Frozen& frozen, const Subject& subject, const forensics::Memory& memory,
+  void copy_map(const Frozen& frozen, const forensics::GoProcess& process, const forensics::Memory& memory,
                 dossier::CrashFacts& facts) const;
   std::optional<Copied> take(std::uint32_t pid);
 

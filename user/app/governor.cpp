@@ -99,7 +99,7 @@ Result<Governor::Sites> Governor::sites_of(std::shared_ptr<const attach::Plan> p
   return sites;
 }
 
-Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const WatchedBinary> binary, attach::AttachRequest request,
+Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const Program> binary, attach::AttachRequest request,
                                              int exe_fd) {
   Group group;
   group.id = group.links = ++last_id_;
@@ -109,14 +109,14 @@ Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const WatchedBinary
   }
   request.path = fmt::format("/proc/self/fd/{}", group.exe.get());
   request.which.emplace();
-  for (std::uint32_t i = 0; i < binary->plan.probes.size(); ++i) {
-    if (attach::is_fatal(binary->plan.probes[i])) {
+  for (std::uint32_t i = 0; i < binary->plan().probes.size(); ++i) {
+    if (attach::is_fatal(binary->plan().probes[i])) {
       request.which->push_back(i);
     }
   }
-  const std::shared_ptr<const attach::Plan> functions(binary, &binary->plan);
+  const std::shared_ptr<const attach::Plan> functions(binary, &binary->plan());
   group.sites = TRY(sites_of(functions, request.first_site, group.id));
-  attach::ProbeSet fatal = TRY(kernel_.attach(binary->plan, request));
+  attach::ProbeSet fatal = TRY(kernel_.attach(binary->plan(), request));
   group.request = request;
   if (settings_.sampling != govern::Sampling::kFull) {
     group.coming = call_sites_of(binary);
@@ -128,7 +128,7 @@ Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const WatchedBinary
   return std::make_shared<Armed>(*this, id, std::move(fatal));
 }
 
-Governor::ComingPlan Governor::call_sites_of(const std::shared_ptr<const WatchedBinary>& binary) {
+Governor::ComingPlan Governor::call_sites_of(const std::shared_ptr<const Program>& binary) {
   std::erase_if(coming_, [this](const auto& entry) {
     return std::ranges::none_of(groups_, [&](const auto& group) { return group.second.binary.get() == entry.first; });
   });
@@ -136,7 +136,19 @@ Governor::ComingPlan Governor::call_sites_of(const std::shared_ptr<const Watched
   if (!coming.valid()) {
     // Up to some hundred milliseconds for the largest programs: not on a thread that others wait for.
     coming = std::async(std::launch::async, [binary]() -> Result<std::shared_ptr<const attach::Plan>> {
-               return std::make_shared<const attach::Plan>(TRY(attach::plan_call_sites(binary->binary, binary->plan)));
+               const auto parsed = binary->parsed();
+               if (!parsed) {
+                 return fail(ErrorKind::kGone, "the program's file was written to");
+               }
+               // The names of callers lie in the file: it stays mapped, the parsed binary need not stay.
+               struct Held {
+                 std::shared_ptr<const elf::MappedFile> file;
+                 attach::Plan plan;
+               };
+               const auto held = std::make_shared<const Held>(
+                   Held{parsed->file, TRY(attach::plan_call_sites(parsed->binary, binary->plan()))});
+               parsed->file->forget_pages();
+               return std::shared_ptr<const attach::Plan>(held, &held->plan);
              }).share();
   }
   return coming;

@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-#include "app/binary_cache.h"
+#include "app/program.h"
 #include "attach/kernel.h"
 #include "attach/ranges.h"
 #include "attach/switcher.h"
@@ -55,8 +55,7 @@ class Governor {
 
   /// The probes on the fatal path stand when it returns; the others wait for a process that pays for them. `exe_fd`:
   /// the file; a copy is kept. `request.path` need not be filled.
-  Result<std::shared_ptr<Armed>> arm(std::shared_ptr<const WatchedBinary> binary, attach::AttachRequest request,
-                                     int exe_fd);
+  Result<std::shared_ptr<Armed>> arm(std::shared_ptr<const Program> binary, attach::AttachRequest request, int exe_fd);
   /// A process whose policy stands pays for these probes from now on, and what the planner wants at first stands when
   /// it returns: function probes first, and after a second of its life those of call sites in their place.
   /// `cpus`: how many of its threads run at once.
@@ -109,7 +108,7 @@ class Governor {
   struct Group {
     std::uint64_t id = 0;     ///< as its Armed knows it
     std::uint64_t links = 0;  ///< as the switcher knows its links
-    std::shared_ptr<const WatchedBinary> binary;
+    std::shared_ptr<const Program> binary;
     attach::AttachRequest request;
     UniqueFd exe;  ///< the file that request.path names
     Sites sites;
@@ -138,7 +137,7 @@ class Governor {
   void set_limits(Group& group, const govern::Plan& plan);
   /// The planner for those of a plan's probes that it may arm and disarm.
   Result<Sites> sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first, std::uint64_t seed) const;
-  ComingPlan call_sites_of(const std::shared_ptr<const WatchedBinary>& binary);
+  ComingPlan call_sites_of(const std::shared_ptr<const Program>& binary);
   /// Call sites in place of functions, when they are known and the process has lived for a second.
   void turn_to_calls(Group& group, std::uint64_t now);
   Result<void> arm_calls(Group& group, std::shared_ptr<const attach::Plan> plan);
@@ -156,7 +155,7 @@ class Governor {
   std::map<std::uint64_t, Group> groups_;            ///< by id
   std::map<std::uint32_t, std::uint64_t> members_;   ///< tgid to group
   std::map<std::uint64_t, std::uint64_t> by_links_;  ///< switcher's group to group
-  std::map<const WatchedBinary*, ComingPlan> coming_;
+  std::map<const Program*, ComingPlan> coming_;
   std::uint64_t last_id_ = 0;  ///< of both kinds
   double cost_ns_ = 0;
   double site_shares_ = 0;  ///< sum over the sites of groups that are gone

@@ -92,6 +92,7 @@ Result<void> HostWatch::scan() {
 
 bool HostWatch::add(int pid, Match match, const FileKey* file) {
   const auto added = watcher_->add(pid, match);
+  settled_[pid] = clock_.monotonic_ns();
   if (added) {
     ++counts_.attached;
     return true;
@@ -122,7 +123,7 @@ void HostWatch::act_on(int pid, const Discovery::Look& look, bool adopted) {
   if (look.verdict == Verdict::kGone) {
     ++(adopted ? counts_.brief : counts_.unseen);
     if (adopted) {
-      ended_[pid] = clock_.monotonic_ns();
+      settled_[pid] = clock_.monotonic_ns();
     }
   } else if (look.verdict != Verdict::kNotGo && watcher_->armed(look.file)) {
     // Without an answer the kernel side would ask again at its next hit.
@@ -142,7 +143,8 @@ void HostWatch::note(const Watcher::NewProcess& news) {
   if (watcher_->watches(news.pid) || (news.adopted && (waiting != waiting_.end() || ignored_.contains(news.pid)))) {
     return;
   }
-  if (const auto ended = ended_.find(news.pid); news.adopted && ended != ended_.end() && news.time_ns < ended->second) {
+  if (const auto settled = settled_.find(news.pid);
+      news.adopted && settled != settled_.end() && news.time_ns < settled->second) {
     watcher_->forget_new(news.pid);
     return;
   }
@@ -210,7 +212,7 @@ Result<void> HostWatch::turn() {
   }
   next_check_ns_ = now + kCheckNs;
   sweep_ignored();
-  std::erase_if(ended_, [now](const auto& entry) { return now - entry.second > kForgetNs; });
+  std::erase_if(settled_, [now](const auto& entry) { return now - entry.second > kForgetNs; });
   if (const std::uint64_t lost = watcher_->lost_news(); lost != lost_news_) {
     log::warn("{} starts of processes were not told of (ring full): looking through /proc", lost - lost_news_);
     lost_news_ = lost;

@@ -76,8 +76,8 @@ class HostWatch {
   std::unique_ptr<Watcher> watcher_;
   std::deque<Pending> pending_;
   std::map<int, std::uint64_t> waiting_;  ///< by pid, its entry of pending_ that counts: when it is due
-  std::map<int, std::uint64_t>
-      ended_;  ///< by pid: counted as brief at that time; an adoption before it may yet be read
+  /// By pid: counted at that time; an adoption before it may yet be read.
+  std::map<int, std::uint64_t> settled_;
   std::map<int, Ignored> ignored_;
   std::set<FileKey> told_;  ///< files whose refusal was told
   std::uint64_t lost_news_ = 0;

@@ -36,7 +36,8 @@ bool returns_from_map_function(const elf::GoBinary& binary, std::uint64_t addres
   return distance && function && function->entry == target && is_map_function(function->name);
 }
 
-std::vector<std::byte> vouch(ingest::Event& event, Bytes record, const elf::GoBinary* binary, std::uint64_t load_bias) {
+std::vector<std::byte> vouch(ingest::Event& event, Bytes record, const elf::BinarySource* source,
+                             std::uint64_t load_bias) {
   std::uint64_t* pc = nullptr;
   std::size_t offset = 0;
   if (auto* access = std::get_if<ingest::AccessEvent>(&event)) {
@@ -46,7 +47,11 @@ std::vector<std::byte> vouch(ingest::Event& event, Bytes record, const elf::GoBi
     pc = &fatal->other_pc;
     offset = offsetof(mw_fatal_event, other_pc);
   }
-  if (pc == nullptr || *pc == 0 || (binary != nullptr && returns_from_map_function(*binary, *pc - load_bias))) {
+  if (pc == nullptr || *pc == 0) {
+    return {};
+  }
+  const std::shared_ptr<const elf::GoBinary> binary = source == nullptr ? nullptr : source->get();
+  if (binary && returns_from_map_function(*binary, *pc - load_bias)) {
     return {};
   }
   *pc = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "elf/binary_source.h"
 #include "elf/go_binary.h"
 #include "ingest/event.h"
 
@@ -15,9 +16,10 @@ namespace mapwatch::app {
 /// Go calls them by `call rel32` only (cmd/compile: no other reference to them is emitted for map operations).
 bool returns_from_map_function(const elf::GoBinary& binary, std::uint64_t address);
 
-/// Judges what `event` says of where the other side was called from. Where the code of `binary` (null: not known)
+/// Judges what `event` says of where the other side was called from. Where the code of `source` (null: not known)
 /// disagrees it is taken out of the event, and `record` (the same event as the kernel sent it) is returned without it;
 /// otherwise empty. `load_bias` of the process that sent it.
-std::vector<std::byte> vouch(ingest::Event& event, Bytes record, const elf::GoBinary* binary, std::uint64_t load_bias);
+std::vector<std::byte> vouch(ingest::Event& event, Bytes record, const elf::BinarySource* source,
+                             std::uint64_t load_bias);
 
 }  // namespace mapwatch::app

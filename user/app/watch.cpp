@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <limits>
 
-#include "app/binary_cache.h"
 #include "app/discovery.h"
 #include "app/event_loop.h"
 #include "app/host_watch.h"
 #include "app/plan_printer.h"
+#include "app/program.h"
 #include "app/selector.h"
 #include "base/log.h"
 
@@ -41,9 +41,9 @@ Result<std::vector<int>> select(const cli::Options& options) {
 Result<int> dry_run(const cli::Options& options) {
   for (const int pid : TRY(select(options))) {
     attach::Target target = TRY(attach::Target::open(pid, proc::ProcFs(options.procfs)));
-    BinaryCache cache;
-    const auto binary = TRY(cache.load(target));
-    print_plan(binary->plan, options.output == cli::Output::kJson);
+    ProgramCache cache;
+    const auto program = TRY(cache.load(target));
+    print_plan(program->plan(), options.output == cli::Output::kJson);
   }
   return 0;
 }

@@ -86,9 +86,9 @@ Result<void> Watcher::add(int pid, Match reach) {
   attach::Target target = TRY(attach::Target::open(pid, procfs));
   attach::TargetLock lock = TRY(attach::TargetLock::acquire(options_.run_dir, pid, target.start_time(), "mapwatch"));
   const std::shared_ptr<Arm> arm = TRY(arms_->place(target));
-  const std::uint64_t bias = TRY(target.load_bias(arm->binary()));
+  const std::uint64_t bias = TRY(target.load_bias(arm->program()->anchor()));
   const auto memory = TRY(attach::ProcessMemory::open(target, procfs));
-  const auto notes = TRY(attach::verify_bytes(arm->plan(), arm->binary(), memory.reader(), bias));
+  const auto notes = TRY(attach::verify_bytes(arm->plan(), target.exe_fd(), memory.reader(), bias));
   if (!arm->wide()) {  // the breakpoints are not mapwatch's own
     for (const std::string& note : notes.notes) {
       log::warn("PID {}: {}", pid, log::printable(note));
@@ -99,11 +99,10 @@ Result<void> Watcher::add(int pid, Match reach) {
   policy.layout = arm->layout();
 
   Watched watched{std::move(target), std::move(lock), arm, nullptr, bias};
-  const elf::GoBinary& go = arm->binary();
   const auto tgid = static_cast<std::uint32_t>(pid);
   introduce(tgid, *arm, bias,
-            {tgid, static_cast<std::uint32_t>(watched.target.ns_pid()), watched.target.exe_path(),
-             (go.unverified() ? "unverified " : "") + go.version().text, go.build_id(), watched.target.cgroup()});
+            {tgid, static_cast<std::uint32_t>(watched.target.ns_pid()), watched.target.exe_path(), arm->program()->go(),
+             arm->program()->build_id(), watched.target.cgroup()});
   const auto give_up = [&] {
     governor_->leave(tgid);
     kernel_.drop_policy(tgid);
@@ -135,7 +134,7 @@ Result<void> Watcher::add(int pid, Match reach) {
     log::warn("PID {}: the probe on {} does not stand in the process: that function is not watched", pid,
               log::printable(arm->plan().probes[site].function));
   }
-  crash_recorder_.add(pid, arm->shared(), bias);
+  crash_recorder_.add(pid, arm->program(), bias);
   freezer_->add(watched.target, arm->plan(), bias);
   cpu_.add(pid);
   epoll_event event = {};
@@ -147,6 +146,7 @@ Result<void> Watcher::add(int pid, Match reach) {
     retire(pid);
     return fail_errno("cannot wait for the end of a process", error);
   }
+  watched.target.close_exe();
   announce(watched, clock_.monotonic_ns() - begin);
   targets_.insert_or_assign(pid, std::move(watched));
   return {};
@@ -161,7 +161,11 @@ Governor::Verify Watcher::verifier(const Watched& watched) const {
     }
     TRY(found->second.target.check());
     const auto memory = TRY(attach::ProcessMemory::open(found->second.target, proc::ProcFs(options_.procfs)));
-    TRY(attach::verify_bytes(plan, arm->binary(), memory.reader(), bias));
+    const std::shared_ptr<const elf::GoBinary> binary = arm->program()->get();
+    if (!binary) {
+      return fail(ErrorKind::kGone, fmt::format("the program of process {} cannot be read again", pid));
+    }
+    TRY(attach::verify_bytes(plan, *binary, memory.reader(), bias));
     return {};
   };
 }
@@ -170,22 +174,24 @@ void Watcher::introduce(std::uint32_t tgid, const Arm& arm, std::uint64_t bias, 
   report::Subject subject{std::move(info), clock_.realtime_ns() - static_cast<std::int64_t>(clock_.monotonic_ns())};
   introduced_.erase(tgid);
   trust_.forget(tgid);
-  correlator_.set_process({tgid, bias, arm.binary().build_id()});
+  correlator_.set_process({tgid, bias, arm.program()->build_id()});
   record(ingest::ChunkTag::kProcess, ingest::encode(ingest::ProcessRecord{
                                          tgid, subject.info.pid, subject.info.ns_pid, subject.info.exe, subject.info.go,
                                          subject.info.build_id, subject.info.cgroup, bias, subject.wall_offset_ns}));
-  reports_.post([this, tgid, subject = std::move(subject), binary = arm.shared(), bias] {
-    live_symbols_.add_process(tgid, std::shared_ptr<const elf::GoBinary>(binary, &binary->binary), bias);
+  reports_.post([this, tgid, subject = std::move(subject), program = arm.program(), bias] {
+    live_symbols_.add_process(tgid, program, bias);
+    if (options_.on_crash != "none") {
+      (void)program->runtime();  // now, rather than while the process stands still
+    }
     publisher_.set_process(tgid, subject);
   });
 }
 
 void Watcher::announce(const Watched& watched, std::uint64_t took_ns) const {
-  const elf::GoBinary& go = watched.arm->binary();
   const bool wide = watched.arm->wide();
-  const std::string text = fmt::format("attached to PID {} ({}, {}{}): {} probes in {} ms, {}{}", watched.target.pid(),
-                                       log::printable(watched.target.exe_path()), go.unverified() ? "unverified " : "",
-                                       go.version().text, watched.arm->plan().probes.size(), took_ns / 1'000'000,
+  const std::string text = fmt::format("attached to PID {} ({}, {}): {} probes in {} ms, {}{}", watched.target.pid(),
+                                       log::printable(watched.target.exe_path()), watched.arm->program()->go(),
+                                       watched.arm->plan().probes.size(), took_ns / 1'000'000,
                                        kernel_.link_kind() == attach::LinkKind::kMulti ? "uprobe_multi" : "perf_event",
                                        !wide      ? ""
                                        : narrow() ? ", all processes of its file"

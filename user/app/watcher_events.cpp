@@ -79,11 +79,10 @@ Watcher::Known Watcher::introduce_adopted(const ingest::Event& event) {
       access != nullptr ? access->stack : std::get<ingest::FatalEvent>(event).stack;
   const std::uint64_t at = stack.empty() ? 0 : stack.front();
   const Known known{arm, at >= probe->address ? at - probe->address : 0};
-  const elf::GoBinary& go = arm->binary();
   const auto exe = proc::ProcFs(options_.procfs).exe(static_cast<int>(head.tgid));
-  introduce(head.tgid, *arm, known.bias,
-            {head.tgid, head.tgid, exe ? exe->path : arm->path(),
-             (go.unverified() ? "unverified " : "") + go.version().text, go.build_id(), ""});
+  introduce(
+      head.tgid, *arm, known.bias,
+      {head.tgid, head.tgid, exe ? exe->path : arm->path(), arm->program()->go(), arm->program()->build_id(), ""});
   introduced_.insert_or_assign(head.tgid, known);
   return known;
 }
@@ -114,7 +113,7 @@ void Watcher::on_record(Bytes bytes, Turn& turn) {
     const auto target = targets_.find(static_cast<int>(tgid));
     const Known known =
         target == targets_.end() ? introduce_adopted(*event) : Known{target->second.arm, target->second.bias};
-    vouched = vouch(*event, bytes, known.arm ? &known.arm->binary() : nullptr, known.bias);
+    vouched = vouch(*event, bytes, known.arm ? known.arm->program().get() : nullptr, known.bias);
     bytes = vouched.empty() ? bytes : Bytes(vouched.data(), vouched.size());
   }
   record(ingest::ChunkTag::kEvent, bytes);

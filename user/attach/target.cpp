@@ -50,7 +50,7 @@ Result<UniqueFd> open_exe(const std::string& link, int pid, const std::string& c
     return fd;
   }
   const int error = errno;
-  if (exited(pidfd)) {
+  if (exited(pidfd) || error == ENOENT) {  // ENOENT: its memory is gone, the end is about to be told
     return fail(ErrorKind::kGone, name_of(pid, comm) + " exited while mapwatch was opening it");
   }
   if (error == EACCES || error == EPERM) {
@@ -155,17 +155,24 @@ Result<void> Target::check() const {
   return {};
 }
 
-Result<std::uint64_t> Target::load_bias(const elf::GoBinary& binary) const {
+Result<TextAnchor> text_anchor(const elf::GoBinary& binary, const std::string& path) {
   const auto functions = binary.functions();
   const auto offset = functions.empty() ? std::nullopt : binary.file_offset(functions.front().entry);
   if (!offset) {
-    return fail(ErrorKind::kMalformed, exe_path_ + " has no function in an executable segment");
+    return fail(ErrorKind::kMalformed, path + " has no function in an executable segment");
   }
+  return TextAnchor{functions.front().entry, *offset};
+}
+
+Result<std::uint64_t> Target::load_bias(const elf::GoBinary& binary) const {
+  return load_bias(TRY(text_anchor(binary, exe_path_)));
+}
+
+Result<std::uint64_t> Target::load_bias(const TextAnchor& anchor) const {
   const std::vector<proc::MapEntry> maps = TRY(procfs_.maps(pid_));
   const std::optional<std::uint64_t> entry_point = TRY(procfs_.auxv(pid_, AT_ENTRY));
   TRY(check());  // maps of an exiting process are empty, and those of another program are not ours
-  auto bias = find_load_bias(maps, ExeName{exe_key_.inode, exe_path_}, TextAnchor{functions.front().entry, *offset},
-                             entry_point.value_or(0));
+  auto bias = find_load_bias(maps, ExeName{exe_key_.inode, exe_path_}, anchor, entry_point.value_or(0));
   if (!bias) {
     Error error = std::move(bias).error();
     error.message = name_of(pid_, comm_) + ": " + error.message;

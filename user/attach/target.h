@@ -16,6 +16,12 @@
 
 namespace mapwatch::attach {
 
+/// Where a piece of the executable's text lies in the file.
+struct TextAnchor {
+  std::uint64_t address = 0;      ///< the file's own virtual address
+  std::uint64_t file_offset = 0;  ///< of that address
+};
+
 class Target {
  public:
   /// Opens `pid` as `procfs` numbers it. Errors, each naming pid and remedy: kUsage (a thread's id), kGone (no such
@@ -36,6 +42,8 @@ class Target {
   const std::string& exe_path() const { return exe_path_; }
   /// The file was unlinked or replaced since the process started it.
   bool exe_deleted() const { return exe_deleted_; }
+  /// exe_fd() and attach_path() are not asked for any more: one descriptor less for each of many processes.
+  void close_exe() { exe_fd_.reset(); }
   /// A path of exactly the running file, whatever mount namespace it is in: /proc/self/fd/N of exe_fd(). Good for
   /// libbpf and perf_event_open in this process for as long as this Target lives (kern_path follows the link).
   std::string attach_path() const;
@@ -58,6 +66,8 @@ class Target {
   /// for a program that is not position-independent. `binary` is exe_fd()'s. Errors: kUnsupported (text is not mapped
   /// from the file), kGone, kPermission.
   Result<std::uint64_t> load_bias(const elf::GoBinary& binary) const;
+  /// The same by the binary's text_anchor().
+  Result<std::uint64_t> load_bias(const TextAnchor& anchor) const;
 
  private:
   Target() = default;
@@ -76,17 +86,14 @@ class Target {
   std::string comm_;
 };
 
-/// Where a piece of the executable's text lies in the file.
-struct TextAnchor {
-  std::uint64_t address = 0;      ///< the file's own virtual address
-  std::uint64_t file_offset = 0;  ///< of that address
-};
-
 /// The executable as /proc/PID/maps may name it.
 struct ExeName {
   std::uint64_t inode = 0;
   std::string path;  ///< for layered file systems whose maps show another inode; " (deleted)" taken off
 };
+
+/// The first function of `binary`. kMalformed when it is in no executable segment.
+Result<TextAnchor> text_anchor(const elf::GoBinary& binary, const std::string& path);
 
 /// The load bias that `maps` tell: of the executable mapping of `exe` that holds `anchor`; where the process mapped its
 /// own file more than once, of the one that holds `entry_point` (AT_ENTRY; 0 unknown). kUnsupported when there is none.

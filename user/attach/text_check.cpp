@@ -107,6 +107,16 @@ Result<TextNotes> verify_bytes(const Plan& plan, const elf::GoBinary& binary, co
   return verify_bytes(plan, reader_of(binary), memory, bias);
 }
 
+Result<TextNotes> verify_bytes(const Plan& plan, int file, const MemoryReader& memory, std::uint64_t bias) {
+  const auto at_offset = [&](std::uint64_t address, std::span<std::uint8_t> out) {
+    const auto probe = std::ranges::lower_bound(plan.probes, address, {}, &ProbeSpec::address);
+    return probe != plan.probes.end() && probe->address == address &&
+           ::pread(file, out.data(), out.size(), static_cast<off_t>(probe->file_offset)) ==
+               static_cast<ssize_t>(out.size());
+  };
+  return verify_bytes(plan, MemoryReader(at_offset), memory, bias);
+}
+
 Result<TextNotes> verify_bytes(const Plan& plan, const MemoryReader& file, const MemoryReader& memory,
                                std::uint64_t bias) {
   TextNotes notes;

@@ -45,6 +45,8 @@ struct TextNotes {
 /// differs from the plan or the process from the file (replaced, or text rewritten), or when the text cannot be read.
 Result<TextNotes> verify_bytes(const Plan& plan, const elf::GoBinary& binary, const MemoryReader& memory,
                                std::uint64_t bias);
+/// The same with the file as an open descriptor.
+Result<TextNotes> verify_bytes(const Plan& plan, int file, const MemoryReader& memory, std::uint64_t bias);
 /// The same with the file as a reader of its own virtual addresses.
 Result<TextNotes> verify_bytes(const Plan& plan, const MemoryReader& file, const MemoryReader& memory,
                                std::uint64_t bias);

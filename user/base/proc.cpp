@@ -195,6 +195,9 @@ Result<ExeLink> ProcFs::exe(int pid) const {
     if (::access(path(pid, "").c_str(), F_OK) != 0) {
       return no_process(pid);
     }
+    if (error == ENOENT) {
+      return fail(ErrorKind::kGone, link + " leads nowhere: a kernel thread, or a process at its end");
+    }
     return fail_errno("cannot read " + link, error);
   }
   target.resize(static_cast<std::size_t>(length));

@@ -176,6 +176,10 @@ bool GoBinary::unverified() const {
 }
 const std::string& GoBinary::build_id() const { return impl_->build_id; }
 const std::string& GoBinary::main_path() const { return impl_->info.path; }
+std::size_t GoBinary::heap_bytes() const {
+  return sizeof(Impl) + impl_->functions.capacity() * sizeof(Function) + impl_->names.heap_bytes();
+}
+
 std::span<const Function> GoBinary::functions() const { return impl_->functions; }
 
 std::optional<Function> GoBinary::find(std::string_view name) const {
@@ -272,6 +276,11 @@ Variable GoBinary::variable_at(std::uint64_t address) const { return elf::variab
 
 std::vector<Function> GoBinary::functions_referring_to(std::uint64_t address, std::size_t most) const {
   return elf::functions_referring_to(impl_->image, address, most, [this](std::uint64_t place) { return at(place); });
+}
+
+std::string read_build_id(Bytes file) {
+  const auto image = Image::parse(file);
+  return image ? read_build_id(*image) : std::string();
 }
 
 }  // namespace mapwatch::elf

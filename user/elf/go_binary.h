@@ -134,6 +134,8 @@ class GoBinary {
   /// Main module or package path from build info ("example.com/app"), may be empty.
   const std::string& main_path() const;
 
+  /// What the value takes of the heap, about. The bytes of the file are not in it.
+  std::size_t heap_bytes() const;
   /// All functions, by entry.
   std::span<const Function> functions() const;
   /// The function of that exact pclntab name.
@@ -190,5 +192,7 @@ struct BuildInfo {
   std::vector<std::pair<std::string, std::string>> settings;  ///< "build" lines: -ldflags, GOARCH, ...
 };
 Result<BuildInfo> read_build_info(Bytes file);
+/// GoBinary::build_id() alone; empty when there is none, or the file is no ELF file.
+std::string read_build_id(Bytes file);
 
 }  // namespace mapwatch::elf

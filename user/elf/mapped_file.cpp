@@ -46,6 +46,11 @@ Result<MappedFile> MappedFile::from_fd(int fd, const std::string& name) {
   return MappedFile(data, size);
 }
 
+void MappedFile::forget_pages() const {
+  // A mapping that stays resident is no failure.
+  (void)::madvise(data_, size_, MADV_DONTNEED);
+}
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

@@ -23,6 +23,8 @@ class MappedFile {
   ~MappedFile();
 
   Bytes bytes() const { return Bytes(data_, size_); }
+  /// Gives the pages that were read back to the kernel's cache: they are read again when they are asked for.
+  void forget_pages() const;
 
  private:
   MappedFile(void* data, std::size_t size) : data_(data), size_(size) {}

@@ -20,6 +20,8 @@ class NameIndex {
   /// Index of the first function of that name. `functions` are those the index was built from.
   std::optional<std::size_t> find(std::string_view name, std::span<const Function> functions) const;
 
+  std::size_t heap_bytes() const { return slots_.capacity() * sizeof(std::uint32_t); }
+
  private:
   std::vector<std::uint32_t> slots_;  ///< function index + 1; 0: free. Size is a power of two, at most half full.
 };

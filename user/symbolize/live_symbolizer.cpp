@@ -17,7 +17,7 @@ Frame unknown_frame(std::uint64_t pc) {
 
 }  // namespace
 
-void LiveSymbolizer::add_process(std::uint32_t tgid, std::shared_ptr<const elf::GoBinary> binary,
+void LiveSymbolizer::add_process(std::uint32_t tgid, std::shared_ptr<const elf::BinarySource> binary,
                                  std::uint64_t load_bias) {
   const std::lock_guard lock(mutex_);
   const auto same = std::find_if(processes_.begin(), processes_.end(),
@@ -36,9 +36,9 @@ const LiveSymbolizer::Process* LiveSymbolizer::find(std::uint32_t tgid) const {
   return found == processes_.end() ? nullptr : &found->second;
 }
 
-void LiveSymbolizer::append(const Process* process, std::uint64_t pc, std::uint64_t instruction,
-                            std::vector<Frame>& frames) {
-  if (process == nullptr || instruction < process->load_bias) {
+void LiveSymbolizer::append(const Process* process, const elf::GoBinary* binary, std::uint64_t pc,
+                            std::uint64_t instruction, std::vector<Frame>& frames) {
+  if (binary == nullptr || instruction < process->load_bias) {
     frames.push_back(unknown_frame(pc));
     return;
   }
@@ -46,7 +46,7 @@ void LiveSymbolizer::append(const Process* process, std::uint64_t pc, std::uint6
   const std::vector<elf::SourceFrame>* found = cache_.find(process->serial, address);
   std::vector<elf::SourceFrame> fresh;
   if (found == nullptr) {
-    fresh = process->binary->frames(address);
+    fresh = binary->frames(address);
     cache_.put(process->serial, address, fresh);
     found = &fresh;
   }
@@ -70,28 +70,30 @@ void LiveSymbolizer::append(const Process* process, std::uint64_t pc, std::uint6
 std::vector<Frame> LiveSymbolizer::stack(std::uint32_t tgid, const std::vector<std::uint64_t>& pcs) {
   const std::lock_guard lock(mutex_);
   const Process* process = find(tgid);
+  const auto binary = process == nullptr ? nullptr : process->binary->get();
   std::vector<Frame> frames;
   for (std::size_t i = 0; i < pcs.size() && frames.size() < kMaxFrames; ++i) {
     // A return address may be the first instruction of another line, even of another function: look at the call.
-    append(process, pcs[i], i == 0 || pcs[i] == 0 ? pcs[i] : pcs[i] - 1, frames);
+    append(process, binary.get(), pcs[i], i == 0 || pcs[i] == 0 ? pcs[i] : pcs[i] - 1, frames);
   }
   // The bottom of every goroutine's stack; nobody called it, and Go does not print it either.
   if (frames.size() > 1 && frames.back().func == "runtime.goexit") {
     frames.pop_back();
   }
-  mark_user_frame(frames, process == nullptr ? "" : process->binary->main_path());
+  mark_user_frame(frames, !binary ? "" : binary->main_path());
   return frames;
 }
 
 std::vector<Frame> LiveSymbolizer::at(std::uint32_t tgid, std::uint64_t pc) {
   const std::lock_guard lock(mutex_);
   const Process* process = find(tgid);
+  const auto binary = process == nullptr ? nullptr : process->binary->get();
   std::vector<Frame> frames;
-  append(process, pc, pc == 0 ? 0 : pc - 1, frames);
+  append(process, binary.get(), pc, pc == 0 ? 0 : pc - 1, frames);
   if (frames.size() == 1 && frames[0].func == "?") {
     frames.clear();
   }
-  mark_user_frame(frames, process == nullptr ? "" : process->binary->main_path());
+  mark_user_frame(frames, !binary ? "" : binary->main_path());
   return frames;
 }
 
@@ -101,7 +103,8 @@ std::string LiveSymbolizer::type_name(std::uint32_t tgid, std::uint64_t address)
   if (process == nullptr || address < process->load_bias) {
     return "";
   }
-  return process->binary->type_name(address - process->load_bias).value_or("");
+  const auto binary = process->binary->get();
+  return binary ? binary->type_name(address - process->load_bias).value_or("") : "";
 }
 
 std::size_t LiveSymbolizer::cache_bytes() const {

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "elf/binary_source.h"
 #include "elf/go_binary.h"
 #include "symbolize/frame_cache.h"
 #include "symbolize/symbolizer.h"
@@ -19,9 +20,8 @@ class LiveSymbolizer : public Symbolizer {
 
   explicit LiveSymbolizer(std::size_t cache_bytes = kDefaultCacheBytes) : cache_(cache_bytes) {}
 
-  /// `binary` may be shared by all processes that run one file (same device, inode and build id); its bytes must live
-  /// as long: let the pointer own the MappedFile too. Replaces what was known of `tgid` (an exec).
-  void add_process(std::uint32_t tgid, std::shared_ptr<const elf::GoBinary> binary, std::uint64_t load_bias);
+  /// `binary` may be shared by all processes that run one program. Replaces what was known of `tgid` (an exec).
+  void add_process(std::uint32_t tgid, std::shared_ptr<const elf::BinarySource> binary, std::uint64_t load_bias);
   /// After the last report of the process.
   void forget_process(std::uint32_t tgid);
 
@@ -33,13 +33,14 @@ class LiveSymbolizer : public Symbolizer {
 
  private:
   struct Process {
-    std::shared_ptr<const elf::GoBinary> binary;
+    std::shared_ptr<const elf::BinarySource> binary;
     std::uint64_t serial = 0;  ///< of the binary: the cache's key, for an address may be used again
     std::uint64_t load_bias = 0;
   };
 
   const Process* find(std::uint32_t tgid) const;
-  void append(const Process* process, std::uint64_t pc, std::uint64_t instruction, std::vector<Frame>& frames);
+  void append(const Process* process, const elf::GoBinary* binary, std::uint64_t pc, std::uint64_t instruction,
+              std::vector<Frame>& frames);
 
   mutable std::mutex mutex_;
   FrameCache cache_;

@@ -359,7 +359,8 @@ def storm(context):
     check.silent(mapwatch, hits=rounds * each * shells)
     attached, brief, refused, _ = sums(mapwatch)
     expect(attached + brief == rounds * shells + 1 and refused == 0,
-           f"{attached} attached, {brief} brief, {refused} refused of {rounds * shells}")
+           f"{attached} attached, {brief} brief, {refused} refused of {rounds * shells}: "
+           f"{[l for l in mapwatch.err.text().splitlines() if 'is not watched' in l][:3]}")
 
 
 @case("all/ring-too-small-for-a-storm", builds=PLAIN)

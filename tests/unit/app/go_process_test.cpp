@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 
 #include <nlohmann/json.hpp>
 
+#include "app/gofmt.h"
 #include "attach/target_lock.h"
 
 namespace mapwatch::app {
@@ -75,15 +75,10 @@ TEST(Ls, JsonSurvivesBytesThatAreNoUtf8) {
   EXPECT_TRUE(nlohmann::json::accept(listing_json({process})));
 }
 
-/// gofmt waits for its standard input: a Go program that is on every machine with Go.
 class GoProgram : public testing::Test {
  protected:
   void SetUp() override {
-    for (const char* path : {"/usr/local/go/bin/gofmt", "/usr/lib/go/bin/gofmt", "/usr/bin/gofmt"}) {
-      if (std::filesystem::exists(path)) {
-        gofmt_ = std::filesystem::canonical(path);
-      }
-    }
+    gofmt_ = test::find_gofmt();
     if (gofmt_.empty()) {
       GTEST_SKIP() << "no gofmt on this machine";
     }

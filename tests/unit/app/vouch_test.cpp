@@ -64,7 +64,8 @@ TEST(Vouch, TakesOutWhatTheCodeContradicts) {
   const auto binary = elf::GoBinary::parse(file.view());
   ASSERT_TRUE(binary);
   constexpr std::uint64_t kBias = 0x7000000;
-  const auto judged = [](std::uint64_t pc, const elf::GoBinary* program) {
+  const elf::HeldBinary source(std::shared_ptr<const elf::GoBinary>(std::shared_ptr<void>(), &*binary));
+  const auto judged = [](std::uint64_t pc, const elf::BinarySource* program) {
     const mw_access_event raw = mark_event(pc);
     const Bytes record(&raw, sizeof(raw));
     auto event = ingest::decode(record);
@@ -79,10 +80,10 @@ TEST(Vouch, TakesOutWhatTheCodeContradicts) {
     EXPECT_EQ(access.other_goid, 7u) << "who it was is known all the same";
     return access.other_pc;
   };
-  EXPECT_EQ(judged(kReturn + kBias, &*binary), kReturn + kBias);
-  EXPECT_EQ(judged(kReturn + kBias + 5, &*binary), 0u);
+  EXPECT_EQ(judged(kReturn + kBias, &source), kReturn + kBias);
+  EXPECT_EQ(judged(kReturn + kBias + 5, &source), 0u);
   EXPECT_EQ(judged(kReturn + kBias, nullptr), 0u) << "a program that is not known";
-  EXPECT_EQ(judged(0, &*binary), 0u);
+  EXPECT_EQ(judged(0, &source), 0u);
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ class LiveSymbolizerTest : public testing::Test {
     auto binary = elf::GoBinary::parse(file->bytes());
     ASSERT_TRUE(binary) << binary.error().message;
     loaded_ = std::make_shared<Loaded>(Loaded{std::move(*file), std::move(*binary)});
-    symbols_.add_process(7, std::shared_ptr<const elf::GoBinary>(loaded_, &loaded_->binary), kBias);
+    held_ = std::make_shared<elf::HeldBinary>(std::shared_ptr<const elf::GoBinary>(loaded_, &loaded_->binary));
+    symbols_.add_process(7, held_, kBias);
   }
 
   std::uint64_t entry(const char* name) const {
@@ -56,6 +57,7 @@ class LiveSymbolizerTest : public testing::Test {
   }
 
   std::shared_ptr<Loaded> loaded_;
+  std::shared_ptr<const elf::BinarySource> held_;
   LiveSymbolizer symbols_;
 };
 
@@ -104,7 +106,7 @@ TEST_F(LiveSymbolizerTest, ProcessesOfOneBinaryShareTheCache) {
   symbols_.stack(7, {assign});
   const std::size_t bytes = symbols_.cache_bytes();
   EXPECT_GT(bytes, 0u);
-  symbols_.add_process(8, std::shared_ptr<const elf::GoBinary>(loaded_, &loaded_->binary), 2 * kBias);
+  symbols_.add_process(8, held_, 2 * kBias);
   EXPECT_EQ(symbols_.stack(8, {assign + kBias})[0].func, "runtime.mapassign_faststr");
   EXPECT_EQ(symbols_.cache_bytes(), bytes);
   symbols_.forget_process(8);

@@ -1,0 +1,201 @@
+#include "app/program.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "attach/kernel.h"
+
+namespace mapwatch::app {
+
+namespace {
+
+constexpr std::size_t kMaxFiles = 4;  // copies of one program whose contents may be asked for
+
+UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
+bool same_bytes(int one, int other, std::int64_t size) {
+  constexpr std::size_t kPiece = 256u << 10;
+  std::vector<char> a(kPiece);
+  std::vector<char> b(kPiece);
+  for (std::int64_t at = 0; at < size;) {
+    const ssize_t got = ::pread(one, a.data(), kPiece, at);
+    if (got <= 0 || ::pread(other, b.data(), static_cast<std::size_t>(got), at) != got ||
+        std::memcmp(a.data(), b.data(), static_cast<std::size_t>(got)) != 0) {
+      return false;
+    }
+    at += got;
+  }
+  return true;
+}
+
+bool unchanged(int fd, const FileKey& key) {
+  struct stat status = {};
+  return ::fstat(fd, &status) == 0 && FileKey::of(status) == key;
+}
+
+Result<std::shared_ptr<const ParsedProgram>> parse(int fd, const std::string& name) {
+  auto file = std::make_shared<const elf::MappedFile>(TRY(elf::MappedFile::from_fd(fd, name)));
+  elf::GoBinary binary = TRY(elf::GoBinary::parse(file->bytes()));
+  return std::make_shared<const ParsedProgram>(ParsedProgram{std::move(file), std::move(binary)});
+}
+
+}  // namespace
+
+std::shared_ptr<const ParsedProgram> ParsedPrograms::find(const void* owner) {
+  const std::lock_guard lock(mutex_);
+  const auto found = index_.find(owner);
+  if (found == index_.end()) {
+    return nullptr;
+  }
+  entries_.splice(entries_.begin(), entries_, found->second);
+  return found->second->parsed;
+}
+
+void ParsedPrograms::erase(std::list<Entry>::iterator entry) {
+  bytes_ -= entry->bytes;
+  index_.erase(entry->owner);
+  entries_.erase(entry);
+}
+
+void ParsedPrograms::put(const void* owner, std::shared_ptr<const ParsedProgram> parsed) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = index_.find(owner); found != index_.end()) {
+    erase(found->second);
+  }
+  const std::size_t bytes = parsed->binary.heap_bytes();
+  entries_.push_front({owner, std::move(parsed), bytes});
+  index_.emplace(owner, entries_.begin());
+  bytes_ += bytes;
+  while (bytes_ > limit_) {
+    erase(std::prev(entries_.end()));
+  }
+}
+
+void ParsedPrograms::drop(const void* owner) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = index_.find(owner); found != index_.end()) {
+    erase(found->second);
+  }
+}
+
+std::size_t ParsedPrograms::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+Program::Program(std::shared_ptr<ParsedPrograms> parsed, const elf::GoBinary& binary, attach::Plan plan,
+                 attach::TextAnchor anchor)
+    : cache_(std::move(parsed)),
+      go_((binary.unverified() ? "unverified " : "") + binary.version().text),
+      build_id_(binary.build_id()),
+      main_path_(binary.main_path()),
+      plan_(std::move(plan)),
+      layout_(attach::layout_of(binary)),
+      anchor_(anchor) {}
+
+Program::~Program() { cache_->drop(this); }
+
+void Program::add_file(int fd, const FileKey& key) {
+  const std::lock_guard lock(mutex_);
+  if (files_.size() < kMaxFiles) {
+    if (UniqueFd own = duplicate(fd)) {
+      files_.emplace_back(std::move(own), key);
+    }
+  }
+}
+
+std::shared_ptr<const ParsedProgram> Program::parsed() const {
+  if (auto known = cache_->find(this)) {
+    return known;
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [fd, key] : files_) {
+    auto parsed = unchanged(fd.get(), key) ? parse(fd.get(), go_) : fail(ErrorKind::kGone, "the file was written to");
+    if (parsed) {
+      cache_->put(this, *parsed);
+      return *parsed;
+    }
+  }
+  return nullptr;
+}
+
+std::shared_ptr<const elf::GoBinary> Program::get() const {
+  const auto program = parsed();
+  return program ? std::shared_ptr<const elf::GoBinary>(program, &program->binary) : nullptr;
+}
+
+const Program::RuntimeFacts* Program::runtime() const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (runtime_) {
+      return runtime_.get();
+    }
+  }
+  const auto program = parsed();
+  const std::lock_guard lock(mutex_);
+  if (!runtime_ && program) {
+    runtime_ = std::make_unique<RuntimeFacts>(
+        RuntimeFacts{program->binary.runtime_layout(), program->binary.runtime_globals()});
+    program->file->forget_pages();
+  }
+  return runtime_.get();
+}
+
+Result<std::shared_ptr<Program>> ProgramCache::read(const attach::Target& target) const {
+  const auto parsed = TRY(parse(target.exe_fd(), target.exe_path()));
+  attach::Plan plan = TRY(attach::plan_probes(parsed->binary));
+  const attach::TextAnchor anchor = TRY(attach::text_anchor(parsed->binary, target.exe_path()));
+  std::shared_ptr<Program> program(new Program(parsed_, parsed->binary, std::move(plan), anchor));
+  parsed->file->forget_pages();
+  parsed_->put(program.get(), parsed);
+  return program;
+}
+
+std::shared_ptr<Program> ProgramCache::copy_of(const attach::Target& target, const std::string& build_id) const {
+  const auto [first, last] = by_content_.equal_range({build_id, target.exe_key().size});
+  for (auto at = first; at != last && !build_id.empty(); ++at) {
+    const auto program = at->second.lock();
+    if (!program) {
+      continue;
+    }
+    const std::lock_guard lock(program->mutex_);
+    // Whoever made the file chose the build id, too.
+    if (std::ranges::any_of(program->files_, [&](const auto& file) {
+          return unchanged(file.first.get(), file.second) &&
+                 same_bytes(file.first.get(), target.exe_fd(), target.exe_key().size);
+        })) {
+      return program;
+    }
+  }
+  return nullptr;
+}
+
+Result<std::shared_ptr<const Program>> ProgramCache::load(const attach::Target& target) {
+  if (const auto known = by_file_.find(target.exe_key()); known != by_file_.end()) {
+    if (auto program = known->second.lock()) {
+      return program;
+    }
+  }
+  const auto expired = [](const auto& entry) { return entry.second.expired(); };
+  std::erase_if(by_file_, expired);
+  std::erase_if(by_content_, expired);
+  std::string build_id;
+  {
+    const elf::MappedFile file = TRY(elf::MappedFile::from_fd(target.exe_fd(), target.exe_path()));
+    build_id = elf::read_build_id(file.bytes());
+  }
+  std::shared_ptr<Program> program = copy_of(target, build_id);
+  if (!program) {
+    program = TRY(read(target));
+    by_content_.emplace(std::pair(build_id, target.exe_key().size), program);
+  }
+  program->add_file(target.exe_fd(), target.exe_key());
+  by_file_[target.exe_key()] = program;
+  return program;
+}
+
+}  // namespace mapwatch::app
