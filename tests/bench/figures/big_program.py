@@ -4,11 +4,9 @@ PACKAGES packages of FUNCTIONS methods, each on a type of its own, with maps, fo
 tables that a reader of binaries must get through (pclntab, types, symbols, DWARF) are as full as in a program of its size.
 """
 import hashlib
-import os
 import pathlib
-import subprocess
 
-from lib import fixtures
+from lib import fixtures, gobuild
 
 PACKAGES, FUNCTIONS = 80, 260
 SIZE = 100_000_000
@@ -101,9 +99,7 @@ def build(version):
     if not binary.exists():
         write_sources(home / "src")
         fresh = binary.with_suffix(".new")
-        env = {k: v for k, v in os.environ.items() if k not in ("GOROOT", "GOEXPERIMENT")}
-        env.update(GOFLAGS="-mod=mod", GOTOOLCHAIN="local", GOWORK="off", CGO_ENABLED="0")
-        subprocess.run([fixtures.goroot(version) + "/bin/go", "build", "-o", fresh, "."], cwd=home / "src", env=env, check=True)
+        gobuild.go(version, "build", "-o", fresh, ".", cwd=home / "src")
         size = fresh.stat().st_size
         if size < SIZE:
             raise fixtures.BuildError(f"the big program has {size} bytes, fewer than {SIZE}")

@@ -6,7 +6,7 @@ import re
 import socket
 import subprocess
 
-from . import fixtures
+from . import fixtures, gobuild
 from .harness import Failed, expect
 from .process import Lines
 
@@ -25,12 +25,7 @@ def build():
     with open(home / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not binary.exists():
-            env = {k: v for k, v in os.environ.items() if k not in ("GOROOT", "GOEXPERIMENT")}
-            env.update(GOFLAGS="-mod=mod", GOTOOLCHAIN="local", GOWORK="off", CGO_ENABLED="0", GOBIN=str(home))
-            done = subprocess.run([fixtures.goroot(BUILT_BY) + "/bin/go", "install", f"github.com/go-delve/delve/cmd/dlv@v{VERSION}"],
-                                  cwd=home, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            if done.returncode != 0:
-                raise fixtures.BuildError(f"Delve {VERSION}: {done.stdout[-600:]}")
+            gobuild.go(BUILT_BY, "install", f"github.com/go-delve/delve/cmd/dlv@v{VERSION}", cwd=home, GOBIN=str(home))
             (home / "dlv").rename(binary)
     return binary
 
