@@ -107,11 +107,6 @@ def crashes(bench, mode, goroutines, runs):
     return {"frozen": frozen, "told": told}
 
 
-def seconds(values):
-    low_high = stats.interval(values)
-    return f"{stats.median(values):.3f}" + (f" [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else "")
-
-
 def freeze(bench):
     """Seconds. Delve takes a minute for 100,000 goroutines, so the slow ones run a few times only."""
     rows, raw = [], {}
@@ -128,15 +123,15 @@ def freeze(bench):
             told = " / ".join(str(min(read[who]["told"])) for who in ("mapwatch", "Delve", "Go"))
             title = f"{goroutines} goroutines, {mode}"
             rows += [
-                Row(f"{title}: dump -p, held, s", f"<= {goal}", seconds(ours["held"]), len(ours["held"]), stats.median(ours["held"]) <= goal),
-                Row("  stood still as the process felt it, s", f"<= {goal}", seconds(ours["felt"]), len(ours["felt"]),
+                Row(f"{title}: dump -p, held, s", f"<= {goal}", stats.with_interval(ours["held"]), len(ours["held"]), stats.median(ours["held"]) <= goal),
+                Row("  stood still as the process felt it, s", f"<= {goal}", stats.with_interval(ours["felt"]), len(ours["felt"]),
                     stats.median(ours["felt"]) <= goal),
-                Row("  whole command, s", "-", seconds(ours["whole"]), len(ours["whole"])),
-                Row("  Delve, attach and goroutines -t, stood still, s", "-", seconds(read["Delve"]["felt"]), slow),
-                Row("  Go's own dump at SIGQUIT, to its end, s", "-", seconds(read["Go"]["whole"]), slow),
+                Row("  whole command, s", "-", stats.with_interval(ours["whole"]), len(ours["whole"])),
+                Row("  Delve, attach and goroutines -t, stood still, s", "-", stats.with_interval(read["Delve"]["felt"]), slow),
+                Row("  Go's own dump at SIGQUIT, to its end, s", "-", stats.with_interval(read["Go"]["whole"]), slow),
                 Row("  goroutines told of: mapwatch / Delve / Go", "-", told, slow),
-                Row("  crash: frozen, s", f"<= {goal}", seconds(crash["frozen"]), len(crash["frozen"]),
+                Row("  crash: frozen, s", f"<= {goal}", stats.with_interval(crash["frozen"]), len(crash["frozen"]),
                     stats.median(crash["frozen"]) <= goal),
-                Row("  crash: to its report, the dossier written, s", "-", seconds(crash["told"]), len(crash["told"])),
+                Row("  crash: to its report, the dossier written, s", "-", stats.with_interval(crash["told"]), len(crash["told"])),
             ]
     return rows, raw

@@ -1,6 +1,5 @@
 """What is measured. Each section gives rows of the table and raw figures for the file."""
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -10,21 +9,22 @@ from lib import fixtures
 from lib.harness import Context, Failed
 from lib.process import Mapwatch, Process, Target, run_to_end
 
-from . import big_program, freezing, stats
+from . import big_program, cpu, freezing, races, servers, stats
 from .rows import Row
 
 VERSION = fixtures.NEWEST
 PLANNER = pathlib.Path(__file__).resolve().parents[3] / "build/tests/planner_bench"
 # Scenarios for measuring speed: a lock, a lock for readers, a service, and no lock but copies.
 SERVICES = ["write_write_mutex", "write_read_rwmutex", "struct_held_mutex", "http_mutex", "copy_on_write"]
-PACES = ["0", "10us", "100us", "1ms", "10ms"]
 
 
 class Bench:
     """The options of a run, and a Context for each measurement."""
 
-    def __init__(self, mapwatch, runs, seconds, limit, report):
-        self.mapwatch, self.runs, self.seconds, self.limit, self.report = mapwatch, runs, seconds, limit, report
+    def __init__(self, mapwatch, options, report):
+        self.mapwatch, self.runs, self.seconds, self.limit = mapwatch, options.runs, options.seconds, options.limit
+        self.servers, self.modes, self.settle, self.resume = options.server, options.modes, options.settle, options.resume
+        self.report = report
         self.binary = fixtures.build(VERSION)
         self.scenarios = fixtures.scenarios(self.binary)
 
@@ -65,44 +65,6 @@ class Bench:
             raise Failed(f"empty probe: {probe.err.text()[-300:]}")
         return probe
 
-    def race(self, scenario, pace, watched):
-        """One run of a racy scenario: {"seconds", "crashed", "warned", "before", "lead"}."""
-        context = Context(self.mapwatch, False)
-        try:
-            target = context.own(Target(self.binary, scenario, pace=pace))
-            if watched:
-                mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
-            start = time.monotonic()
-            target.release()
-            try:
-                target.child.wait(self.limit)
-            except subprocess.TimeoutExpired:
-                pass
-            result = {"scenario": scenario, "pace": pace, "seconds": min(time.monotonic() - start, self.limit),
-                      "crashed": not target.running(), "warned": False, "before": False, "lead": None}
-            if watched:
-                mapwatch.stop()
-                hazards, crashes = mapwatch.kind("hazard"), mapwatch.kind("crash")
-                result["warned"] = bool(hazards)
-                if hazards and crashes:
-                    lead = crashes[0]["time_ns"] - min(h["printed_ns"] for h in hazards)
-                    result["before"], result["lead"] = lead > 0, lead / 1e9 if lead > 0 else None
-                elif hazards and result["crashed"]:
-                    result["before"] = False  # a crash that was not seen cannot be called forewarned
-                result["hits"] = mapwatch.summary()["hits"]
-            return result
-        finally:
-            context.close()
-
-
-def percent(share):
-    return f"{100 * share:.0f} %"
-
-
-def ratio_text(values):
-    low_high = stats.interval(values)
-    return f"{stats.median(values):.3f}" + (f" [{low_high[0]:.3f}, {low_high[1]:.3f}]" if low_high else "")
-
 
 def ns_per_hit(bench):
     """The same hot loop without a probe, with an empty one, and with mapwatch, in turn."""
@@ -120,39 +82,9 @@ def ns_per_hit(bench):
         above = [m / e for m, e in zip(ours, empty)]
         rows.append(Row(f"ns per hit, empty probe ({what})", "-", f"{stats.median(empty):.0f}", bench.runs))
         rows.append(Row(f"ns per hit, mapwatch ({what})", "-", f"{stats.median(ours):.0f}", bench.runs))
-        rows.append(Row(f"mapwatch / empty probe ({what})", "<= 1.20", ratio_text(above), bench.runs,
+        rows.append(Row(f"mapwatch / empty probe ({what})", "<= 1.20", stats.with_interval(above), bench.runs,
                         stats.median(above) <= 1.2))
         raw[scenario] = cost
-    return rows, raw
-
-
-def races(bench):
-    """Every racy scenario in turn at each pace: warned of? before the crash? how long before?"""
-    rows, raw, everything = [], [], []
-    names = bench.names(racy=True)
-    for index, pace in enumerate(PACES):
-        results = []
-        for n in range(bench.runs):
-            results.append(bench.race(names[(n + index * bench.runs) % len(names)], pace, True))
-            bench.report(f"races at {pace}: {n + 1} of {bench.runs}")
-        raw += results
-        everything += results
-        warned = sum(r["warned"] for r in results)
-        crashed = [r for r in results if r["crashed"]]
-        before = [r for r in crashed if r["before"]]
-        slow = pace in ("100us", "1ms", "10ms")
-        rows.append(Row(f"racy runs warned of, pace {pace}", ">= 95 % over all", percent(warned / len(results)), len(results)))
-        rows.append(Row(f"  crashes warned of beforehand, pace {pace}", ">= 95 %" if slow else "-",
-                        percent(len(before) / len(crashed)) if crashed else "no crash", len(crashed),
-                        len(before) >= 0.95 * len(crashed) if slow and crashed else None))
-        leads = [r["lead"] for r in before]
-        rows.append(Row(f"  median lead, pace {pace}", ">= 1 s" if slow else "-",
-                        f"{stats.median(leads):.4f} s" if leads else "-", len(leads),
-                        stats.median(leads) >= 1 if slow and leads else None))
-    warned = sum(r["warned"] for r in everything)
-    low, high = stats.share_interval(warned, len(everything))
-    rows.append(Row("racy runs warned of, all paces", ">= 95 %", f"{percent(warned / len(everything))} [{percent(low)}, {percent(high)}]",
-                    len(everything), warned >= 0.95 * len(everything)))
     return rows, raw
 
 
@@ -172,29 +104,6 @@ def false_reports(bench):
         bench.report(f"false reports: {hits} hits, {hazards} reports")
     return [Row(f"false reports on {len(names)} twins", "0", f"{hazards} in {hits / 1e6:.1f} M hits", rounds * len(names),
                 hazards == 0)], raw
-
-
-def survival(bench):
-    """The same racy programs with and without mapwatch in turn: does watching kill?"""
-    names = ["write_write", "write_read", "struct_key", "delete_write"]
-    pairs = max(2 * bench.runs, 4)
-    lives = {name: ([], []) for name in names}
-    for n in range(pairs):
-        name = names[n % len(names)]
-        for watched in (n % 2, 1 - n % 2):
-            result = bench.race(name, "100us", bool(watched))
-            lives[name][0 if watched else 1].append((result["seconds"], result["crashed"]))
-        bench.report(f"survival: {n + 1} of {pairs} pairs")
-    p, observed, expected = stats.log_rank(list(lives.values()))
-    medians = [stats.kaplan_meier_median([life for pair in lives.values() for life in pair[side]]) for side in (0, 1)]
-    ratio = medians[0] / medians[1] if None not in medians else None
-    sides = " / ".join("> limit" if m is None else f"{m:.2f} s" for m in medians)
-    return [
-        Row("survival, log-rank p (with vs without)", "> 0.05, or fewer deaths", f"{p:.3f}, {observed:.0f} deaths for {expected:.1f}",
-            2 * pairs, p > 0.05 or observed < expected),
-        Row("survival, medians with / without", ">= 0.8", (f"{ratio:.2f}" if ratio else "-") + f" ({sides})", 2 * pairs,
-            ratio >= 0.8 if ratio else None),
-    ], {name: {"with": pair[0], "without": pair[1]} for name, pair in lives.items()}
 
 
 def paired(bench, names, figures, pace, extra, what):
@@ -220,7 +129,7 @@ def latency(bench):
     for figure, title in figures.items():
         for name, values in ratios[figure].items():
             if values:
-                rows.append(Row(f"{title} with / without, {name}", "<= 1.05", ratio_text(values), len(values),
+                rows.append(Row(f"{title} with / without, {name}", "<= 1.05", stats.with_interval(values), len(values),
                                 stats.median(values) <= 1.05))
     return rows, ratios
 
@@ -235,9 +144,9 @@ def own_cost(bench):
             mapwatch = Mapwatch(context, "watch", "-p", target.pid).attached(target.pid)
             target.release()
             time.sleep(1)
-            before, start = cpu_seconds(mapwatch.pid), time.monotonic()
+            before, start = cpu.seconds(mapwatch.pid), time.monotonic()
             time.sleep(4 * bench.seconds)
-            shares.append((cpu_seconds(mapwatch.pid) - before) / (time.monotonic() - start))
+            shares.append((cpu.seconds(mapwatch.pid) - before) / (time.monotonic() - start))
             memory.append(mapwatch.stop()["own_rss_bytes"])
         finally:
             context.close()
@@ -246,20 +155,13 @@ def own_cost(bench):
             Row("own memory, MB", "<= 60", f"{max(memory) / 1e6:.0f}", len(memory), max(memory) <= 60e6)], shares
 
 
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def throughput(bench):
     """As many operations as there can be: the worst case, as every one of them is a hit until sites are sampled."""
     ratios = paired(bench, SERVICES, ["ops_per_s"], "0", (), "throughput")
-    rows = [Row(f"throughput with / without, {name}", ">= 0.99", ratio_text(values), len(values), stats.median(values) >= 0.99)
+    rows = [Row(f"throughput with / without, {name}", ">= 0.99", stats.with_interval(values), len(values), stats.median(values) >= 0.99)
             for name, values in ratios["ops_per_s"].items()]
     paced = paired(bench, ["http_mutex", "write_read_rwmutex"], ["ops_per_s"], "1ms", (), "throughput at a pace of 1 ms")
-    rows += [Row(f"throughput with / without at 1 ms, {name}", ">= 0.99", ratio_text(values), len(values),
+    rows += [Row(f"throughput with / without at 1 ms, {name}", ">= 0.99", stats.with_interval(values), len(values),
                  stats.median(values) >= 0.99) for name, values in paced["ops_per_s"].items()]
     return rows, {"hot": ratios, "paced": paced}
 
@@ -304,5 +206,6 @@ def planner(bench):
     return rows, found
 
 
-SECTIONS = {"nshit": ns_per_hit, "races": races, "false": false_reports, "survival": survival, "latency": latency,
-            "throughput": throughput, "own": own_cost, "attach": attach, "planner": planner, "freeze": freezing.freeze}
+SECTIONS = {"nshit": ns_per_hit, "races": races.races, "false": false_reports, "survival": races.survival, "latency": latency,
+            "throughput": throughput, "own": own_cost, "attach": attach, "planner": planner, "freeze": freezing.freeze,
+            "servers": servers.servers, "detection": races.detection}

@@ -18,6 +18,12 @@ def interval(values, statistic=median, rounds=2000):
     return found[int(rounds * 0.025)], found[int(rounds * 0.975)]
 
 
+def with_interval(values, digits=3):
+    """Median and 95 % interval, as text."""
+    low_high = interval(values)
+    return f"{median(values):.{digits}f}" + (f" [{low_high[0]:.{digits}f}, {low_high[1]:.{digits}f}]" if low_high else "")
+
+
 def share_interval(hits, total):
     """Wilson's 95 % interval of a share."""
     if total == 0:
