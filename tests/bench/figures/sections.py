@@ -25,6 +25,7 @@ class Bench:
         self.mapwatch, self.runs, self.seconds, self.limit = mapwatch, options.runs, options.seconds, options.limit
         self.servers, self.modes, self.settle, self.resume = options.server, options.modes, options.settle, options.resume
         self.report = report
+        self.attaching = 0.0  # s that mapwatch took the last time
         self.binary = fixtures.build(VERSION)
         self.scenarios = fixtures.scenarios(self.binary)
 

@@ -37,7 +37,11 @@ def run_once(bench, name, mode):
             time.sleep(WARM_UP)
         flags, own = modes.flags_of(mode), None
         if flags is not None:
+            began = time.monotonic()
             own = Mapwatch(context, "watch", "-p", subject.pid, *flags).attached(subject.pid)
+            bench.attaching = time.monotonic() - began
+        else:
+            time.sleep(bench.attaching)  # so that programs are as old in every mode
         subject.begin()
         start = Usage(subject.pid, own and own.pid)
         time.sleep(bench.settle)
@@ -50,7 +54,7 @@ def run_once(bench, name, mode):
         length = end.when - middle.when
         record = {key: window[key] for key in ("ops_per_s", "p50_ns", "p99_ns", "p999_ns", "gc_pause_max_ns")}
         ops = window["ops"] + (first["ops"] if first else 0)
-        record.update(load=os.getloadavg()[0], cpus=(end.target - middle.target) / length,
+        record.update(load=os.getloadavg()[0], attaching=bench.attaching, cpus=(end.target - middle.target) / length,
                       own_cpus=(end.own - middle.own) / length, rss=memory[0], own_rss=memory[1],
                       cpu_per_op=(end.target - middle.target) / window["ops"],
                       cpu_per_op_since_attached=(end.target - start.target) / ops)
@@ -58,7 +62,9 @@ def run_once(bench, name, mode):
         if own:
             said = own.stop()
             record["hits_per_s"] = said["hits"] / (said["duration_ns"] / 1e9)
-            record.update({key: said[key] for key in ("target_cost", "hits", "sites", "sites_armed", "armed_share", "hazards", "lost")})
+            record.update(cpu_since_attached=end.target - start.target, ops_since_attached=ops)
+            record.update({key: said[key] for key in ("target_cost", "ns_per_hit", "hits", "dwells", "sites", "sites_armed",
+                                                      "armed_share", "hazards", "lost")})
         return record
     finally:
         context.close()
@@ -74,53 +80,75 @@ def ratios(pairs, figure):
     return [watched[figure] / bare[figure] for bare, watched in pairs if bare[figure] > 0 and watched[figure] > 0]
 
 
-def ratio(pairs, figure):
-    values = ratios(pairs, figure)
-    return stats.with_interval(values) if values else "-"
-
-
 def true_cost(pairs):
     """Share of the target's CPU time that an operation did not take when nobody watched, of each pair."""
     return [1 - 1 / r for r in ratios(pairs, "cpu_per_op_since_attached")]
 
 
-COLUMNS = [("program", -8), ("mode", -9), ("pairs", 5), ("throughput", 20), ("CPU per operation", 20), ("p50", 5), ("p99", 20),
-           ("longest GC pause", 20), ("CPUs", 5), ("own", 6), ("RSS", 5), ("own", 4), ("said", 6), ("true %", 20), ("armed", 9), ("hits/s", 6)]
+def ns_per_hit(pairs):
+    """(said, true) for each pair: what was charged, and what an operation took longer, for each hit."""
+    said, true = [], []
+    for bare, watched in pairs:
+        if watched["hits"] > 0:
+            more = watched["cpu_per_op_since_attached"] - bare["cpu_per_op_since_attached"]
+            said.append(1e9 * watched["target_cost"] * watched["cpu_since_attached"] / watched["hits"])
+            true.append(1e9 * more * watched["ops_since_attached"] / watched["hits"])
+    return said, true
 
 
-def line(cells):
-    return "  ".join(f"{cell:{'<' if width < 0 else '>'}{abs(width)}}" for cell, (_, width) in zip(cells, COLUMNS)).rstrip()
+FELT = [("program", -24), ("mode", -8), ("pairs", 5), ("throughput", 20), ("CPU per operation", 20), ("p50", 5), ("p99", 17),
+        ("longest GC pause", 17)]
+TAKEN = [("program", -24), ("mode", -8), ("CPUs", 5), ("own", 6), ("RSS", 4), ("own", 4), ("armed", 9), ("seen", 5), ("hits/s", 7),
+         ("charged", 7), ("true", 17), ("ns/hit", 6), ("true", 17)]
 
 
-def table_line(name, mode, pairs):
-    def middle(figure):
-        return stats.median([watched[figure] for _, watched in pairs])
+def line(columns, cells):
+    return "  ".join(f"{cell:{'<' if width < 0 else '>'}{abs(width)}}" for cell, (_, width) in zip(cells, columns)).rstrip()
 
-    watched = modes.flags_of(mode) is not None
-    p50 = ratios(pairs, "p50_ns")
-    cells = [name, mode, str(len(pairs)), ratio(pairs, "ops_per_s"), ratio(pairs, "cpu_per_op"), f"{stats.median(p50):.2f}",
-             ratio(pairs, "p99_ns"), ratio(pairs, "gc_pause_max_ns")]
+
+def median_of(pairs, figure):
+    return stats.median([watched[figure] for _, watched in pairs])
+
+
+def felt(name, mode, pairs):
+    """What the program and its users feel: ratios, and of the bare run absolute figures for them to be ratios of."""
+    cells = [name, mode, str(len(pairs))]
     if mode == "bare":
-        # Absolute figures, for the ratios to be of something.
-        cells[3:8] = [f"{middle('ops_per_s'):.0f}/s", f"{middle('cpu_per_op') * 1e6:.2f} us", f"{middle('p50_ns') / 1e3:.3g}",
-                      f"{middle('p99_ns') / 1e3:.3g} us", f"{middle('gc_pause_max_ns') / 1e3:.3g} us"]
-    cells += [f"{middle('cpus'):.2f}", f"{middle('own_cpus'):.3f}" if watched else "", f"{middle('rss') / 1e6:.0f}",
-              f"{middle('own_rss') / 1e6:.0f}" if watched else ""]
-    if watched:
-        cells += [f"{100 * middle('target_cost'):.2f}", stats.with_interval([100 * c for c in true_cost(pairs)], 2),
-                  f"{middle('sites_armed'):.0f}/{middle('sites'):.0f}", f"{middle('hits_per_s'):.0f}"]
-    return line(cells)
+        micro = [f"{median_of(pairs, figure) / 1e3:.3g}" for figure in ("p50_ns", "p99_ns", "gc_pause_max_ns")]
+        return cells + [f"{median_of(pairs, 'ops_per_s'):.0f}/s", f"{median_of(pairs, 'cpu_per_op') * 1e6:.2f} us", micro[0],
+                        micro[1] + " us", micro[2] + " us"]
+    digits = [("ops_per_s", 3), ("cpu_per_op", 3), ("p50_ns", 2), ("p99_ns", 2), ("gc_pause_max_ns", 2)]
+    values = [(ratios(pairs, figure), places) for figure, places in digits]
+    cells += [stats.with_interval(found, places) if found else "-" for found, places in values]
+    cells[5] = cells[5].split()[0]
+    return cells
+
+
+def taken(name, mode, pairs):
+    """What it takes, and what mapwatch says of that."""
+    cells = [name, mode, f"{median_of(pairs, 'cpus'):.2f}", "", f"{median_of(pairs, 'rss') / 1e6:.0f}"]
+    if modes.flags_of(mode) is None:
+        return cells
+    said, true = ns_per_hit(pairs)
+    # A twin ends before mapwatch does, and then none of its sites is.
+    armed = f"{median_of(pairs, 'sites_armed'):.0f}/{median_of(pairs, 'sites'):.0f}" if name in programs.SERVERS else "-"
+    cells[3] = f"{median_of(pairs, 'own_cpus'):.3f}"
+    return cells + [f"{median_of(pairs, 'own_rss') / 1e6:.0f}", armed, f"{100 * median_of(pairs, 'armed_share'):.1f}",
+                    f"{median_of(pairs, 'hits_per_s'):.0f}", f"{100 * median_of(pairs, 'target_cost'):.2f}",
+                    stats.with_interval([100 * c for c in true_cost(pairs)], 1), f"{stats.median(said):.0f}" if said else "-",
+                    stats.with_interval(true, 0) if true else "-"]
 
 
 def table(names, wanted, records):
-    """One line for each program and mode. CPUs: of the target and of mapwatch; RSS in MB; said: the charge in %; true %: what
-    the target's CPU time for an operation says of it."""
-    lines = [line([title for title, _ in COLUMNS])]
-    for name in names:
-        for mode in wanted:
-            pairs = pairs_of(records, name, mode)
-            if pairs:
-                lines.append(table_line(name, mode, pairs))
+    """Two halves with a line for each program and mode. CPUs of the target and of mapwatch, RSS in MB; armed: sites at the
+    end; seen: share of operations, in %; charged: what mapwatch says that the target paid, in % of its CPU time, and what the
+    CPU time of an operation says."""
+    found = [(name, mode, pairs_of(records, name, mode)) for name in names for mode in wanted]
+    lines = []
+    for columns, cells in ((FELT, felt), (TAKEN, taken)):
+        lines.append(line(columns, [title for title, _ in columns]))
+        lines += [line(columns, cells(*each)) for each in found if each[2]]
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -137,13 +165,11 @@ def goal_rows(name, mode, pairs):
             if values:
                 rows.append(Row(f"  {title} with / without", "<= 1.05", stats.with_interval(values), len(values),
                                 stats.median(values) <= 1.05))
-    said = stats.median([watched["target_cost"] for _, watched in pairs])
-    hits = stats.median([watched["hits"] for _, watched in pairs])
-    true = true_cost(pairs)
-    low_high = stats.interval(true)
-    if hits == 0:
+    if median_of(pairs, "hits") == 0:
         rows.append(Row(f"{name}, {mode}: hits", "> 0", "none: nothing was watched", len(pairs), False))
     # Right when the truth's interval holds what was said, or is at most a tenth of it away.
+    said, true = median_of(pairs, "target_cost"), true_cost(pairs)
+    low_high = stats.interval(true)
     right = None if low_high is None else low_high[0] - said / 10 <= said <= low_high[1] + said / 10
     rows.append(Row(f"{name}, {mode}: charged, said and true, %", "said is true",
                     f"{100 * said:.2f}, {stats.with_interval([100 * t for t in true], 2)}", len(true), right))
