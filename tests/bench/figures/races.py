@@ -22,7 +22,7 @@ def run_once(bench, scenario, pace, flags, until_warned=False):
     try:
         target = context.own(Target(bench.binary, scenario, pace=pace))
         if flags is not None:
-            mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid)
+            mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid, seconds=60)
         start = time.monotonic()
         target.release()
         if until_warned:
