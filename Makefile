@@ -36,7 +36,8 @@ SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -g -Wno-error=
 PKGS := libbpf libelf libdw zlib libarchive spdlog fmt
 # -isystem: warnings of other people's headers are not ours to mend.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lZydis
+# Of ncurses only the library: its flags would change how everything else is compiled.
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) ncursesw 2>/dev/null) -lZydis
 CXXFLAGS := -std=c++20 $(OPT) -g1 -pipe $(WARN) $(SANFLAGS) -Iinclude -Iuser -isystem $(B)/gen $(PKG_CFLAGS) \
 	-DMAPWATCH_VERSION='"$(VERSION)"'
 LDFLAGS := $(SANFLAGS)
