@@ -63,16 +63,17 @@ Result<std::shared_ptr<Arm>> Arms::place(const attach::Target& target) {
   return arm;
 }
 
-Result<std::shared_ptr<Armed>> Arms::make(const Arm& arm, const attach::Target& target, int pid) {
+Result<std::shared_ptr<Armed>> Arms::make(const Arm& arm, const attach::Target& target, int pid,
+                                          const cli::Options& options) {
   attach::AttachRequest request;
   request.pid = pid;
   request.layout = arm.layout();
   request.first_site = arm.first_site();
-  return governor_.arm(arm.program(), request, target.exe_fd());
+  return governor_.arm(arm.program(), request, target.exe_fd(), options);
 }
 
-Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, const attach::Target& target,
-                                            Match reach) {
+Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, const attach::Target& target, Match reach,
+                                            const cli::Options& options) {
   arm->idle_since_ns_ = 0;
   if (arm->wide_) {
     return arm->wide_;
@@ -88,7 +89,7 @@ Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, con
     }
   }
   if (!wide) {
-    auto probes = TRY(make(*arm, target, target.pid()));
+    auto probes = TRY(make(*arm, target, target.pid(), options));
     std::erase_if(arm->narrow_, [](const auto& narrow) { return narrow.expired(); });
     arm->narrow_.push_back(probes);
     return probes;
@@ -105,7 +106,7 @@ Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, con
     layout.flags |= MW_LAYOUT_ADOPT;
     TRY(kernel_.set_layout(arm->layout(), layout));
   }
-  arm->wide_ = TRY(make(*arm, target, -1));
+  arm->wide_ = TRY(make(*arm, target, -1, options));
   wide_.push_back(arm);
   return arm->wide_;
 }

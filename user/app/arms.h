@@ -75,7 +75,8 @@ class Arms {
   Result<std::shared_ptr<Arm>> place(const attach::Target& target);
   /// Probes in `target`, whose policy is set. `reach` is what is wished for: a file that may be written to unseen is
   /// not armed as a whole where links of one process can be had.
-  Result<std::shared_ptr<Armed>> attach(const std::shared_ptr<Arm>& arm, const attach::Target& target, Match reach);
+  Result<std::shared_ptr<Armed>> attach(const std::shared_ptr<Arm>& arm, const attach::Target& target, Match reach,
+                                        const cli::Options& options);
 
   /// The file with links for all its processes; null when there is none.
   std::shared_ptr<Arm> wide(const FileKey& key) const;
@@ -92,7 +93,8 @@ class Arms {
   friend class Arm;
   using Inode = std::pair<dev_t, ino_t>;
   static Inode inode_of(const FileKey& key) { return {key.dev, key.inode}; }
-  Result<std::shared_ptr<Armed>> make(const Arm& arm, const attach::Target& target, int pid);
+  Result<std::shared_ptr<Armed>> make(const Arm& arm, const attach::Target& target, int pid,
+                                      const cli::Options& options);
   void disarm(Arm& arm);
   bool drop_an_idle_one();
 

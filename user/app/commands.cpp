@@ -7,6 +7,7 @@
 #include "app/replay.h"
 #include "app/run.h"
 #include "app/thaw.h"
+#include "app/top.h"
 #include "app/watch.h"
 
 namespace mapwatch::app {
@@ -15,10 +16,10 @@ namespace {
 constexpr struct {
   cli::Command command;
   int (*run)(const cli::Options&);
-} kCommands[] = {{cli::Command::kRun, run_run},       {cli::Command::kWatch, run_watch},
-                 {cli::Command::kLs, run_ls},         {cli::Command::kThaw, run_thaw},
-                 {cli::Command::kDoctor, run_doctor}, {cli::Command::kReplay, run_replay},
-                 {cli::Command::kDump, run_dump},     {cli::Command::kDossier, run_dossier}};
+} kCommands[] = {
+    {cli::Command::kRun, run_run},   {cli::Command::kWatch, run_watch},     {cli::Command::kLs, run_ls},
+    {cli::Command::kThaw, run_thaw}, {cli::Command::kDoctor, run_doctor},   {cli::Command::kReplay, run_replay},
+    {cli::Command::kDump, run_dump}, {cli::Command::kDossier, run_dossier}, {cli::Command::kTop, run_top}};
 }  // namespace
 
 Result<int> run_command(const cli::Options& options) {

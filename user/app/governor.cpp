@@ -32,11 +32,13 @@ std::size_t text_pages(const attach::Plan& plan) {
   return pages.size();
 }
 
+std::uint32_t ppm(double budget) { return static_cast<std::uint32_t>(std::clamp(budget, 0.0, 1.0) * 1e6); }
+
 govern::Settings settings_of(const cli::Options& options, const govern::CostModel& costs, std::uint64_t seed) {
   govern::Settings settings;
   settings.costs = costs;
   settings.seed = seed;
-  settings.budget_ppm = static_cast<std::uint32_t>(std::clamp(options.budget, 0.0, 1.0) * 1e6);
+  settings.budget_ppm = ppm(options.budget);
   if (options.sample == "full") {
     settings.sampling = govern::Sampling::kFull;
   } else if (const std::size_t slash = options.sample.find('/'); slash != std::string::npos) {
@@ -53,24 +55,23 @@ void Armed::detach() {
   fatal_.detach();
 }
 
-Result<std::unique_ptr<Governor>> Governor::create(const cli::Options& options, attach::Kernel& kernel,
-                                                   attach::Ranges& sites, const govern::CostModel& costs,
-                                                   const Clock& clock) {
+Result<std::unique_ptr<Governor>> Governor::create(attach::Kernel& kernel, attach::Ranges& sites,
+                                                   const govern::CostModel& costs, const Clock& clock) {
   UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!timer) {
     return fail_errno("timerfd");
   }
-  return std::unique_ptr<Governor>(new Governor(kernel, sites, TRY(attach::Switcher::create(clock)), std::move(timer),
-                                                settings_of(options, costs, clock.monotonic_ns()), clock));
+  return std::unique_ptr<Governor>(
+      new Governor(kernel, sites, TRY(attach::Switcher::create(clock)), std::move(timer), costs, clock));
 }
 
 Governor::Governor(attach::Kernel& kernel, attach::Ranges& sites, std::unique_ptr<attach::Switcher> switcher,
-                   UniqueFd timer, govern::Settings settings, const Clock& clock)
+                   UniqueFd timer, const govern::CostModel& costs, const Clock& clock)
     : kernel_(kernel),
       site_numbers_(sites),
       switcher_(std::move(switcher)),
       timer_(std::move(timer)),
-      settings_(std::move(settings)),
+      costs_(costs),
       clock_(clock) {}
 
 Governor::Group* Governor::group_of(std::uint32_t tgid) {
@@ -79,7 +80,7 @@ Governor::Group* Governor::group_of(std::uint32_t tgid) {
 }
 
 Result<Governor::Sites> Governor::sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first,
-                                           std::uint64_t seed) const {
+                                           const govern::Settings& settings) const {
   Sites sites;
   std::vector<mw_site_class> classes;
   const auto all = TRY(kernel_.site_counts(first, plan->probes.size()));
@@ -88,11 +89,10 @@ Result<Governor::Sites> Governor::sites_of(std::shared_ptr<const attach::Plan> p
     if (!attach::is_fatal(probe) && !probe.initialiser) {
       sites.probes.push_back(i);
       sites.counts.push_back(all[i]);
+      sites.before.push_back(all[i].hits);
       classes.push_back(probe.site_class);
     }
   }
-  govern::Settings settings = settings_;
-  settings.seed += seed;
   sites.planner = std::make_unique<govern::Planner>(settings, classes);
   sites.plan = std::move(plan);
   sites.first = first;
@@ -100,9 +100,10 @@ Result<Governor::Sites> Governor::sites_of(std::shared_ptr<const attach::Plan> p
 }
 
 Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const Program> binary, attach::AttachRequest request,
-                                             int exe_fd) {
+                                             int exe_fd, const cli::Options& options) {
   Group group;
   group.id = group.links = ++last_id_;
+  group.settings = settings_of(options, costs_, clock_.monotonic_ns() + group.id);
   group.exe = UniqueFd(::fcntl(exe_fd, F_DUPFD_CLOEXEC, 0));
   if (!group.exe) {
     return fail_errno("cannot keep the executable open");
@@ -115,10 +116,10 @@ Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const Program> bina
     }
   }
   const std::shared_ptr<const attach::Plan> functions(binary, &binary->plan());
-  group.sites = TRY(sites_of(functions, request.first_site, group.id));
+  group.sites = TRY(sites_of(functions, request.first_site, group.settings));
   attach::ProbeSet fatal = TRY(kernel_.attach(binary->plan(), request));
   group.request = request;
-  if (settings_.sampling != govern::Sampling::kFull) {
+  if (group.settings.sampling != govern::Sampling::kFull) {
     group.coming = call_sites_of(binary);
   }
   group.binary = std::move(binary);
@@ -181,7 +182,9 @@ Result<void> Governor::arm_calls(Group& group, std::shared_ptr<const attach::Pla
     return fail(ErrorKind::kUnsupported, fmt::format("more than {} sites at once", MW_MAX_SITES));
   }
   const std::uint64_t links = ++last_id_;
-  auto sites = sites_of(std::move(plan), *first, links);
+  govern::Settings settings = group.settings;
+  settings.seed += links;
+  auto sites = sites_of(std::move(plan), *first, settings);
   if (!sites) {
     site_numbers_.give_back(*first, count);
     return tl::unexpected(std::move(sites).error());
@@ -205,15 +208,23 @@ void Governor::give_back(const Sites& sites) {
   site_numbers_.give_back(sites.first, static_cast<std::uint32_t>(sites.plan->probes.size()));
 }
 
-Result<void> Governor::join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, Verify verify) {
+Result<void> Governor::join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, const cli::Options& options,
+                            Verify verify) {
   const auto group = groups_.find(armed.group_);
   if (group == groups_.end()) {
     return fail(ErrorKind::kGone, fmt::format("the probes of process {} were taken out", tgid));
   }
+  const govern::Settings wished = settings_of(options, costs_, 0);
+  if (const govern::Settings& has = group->second.settings;
+      wished.sampling != has.sampling || wished.one_in != has.one_in) {
+    log::warn("PID {}: another process of its file came first, and its --sample is theirs both: they share the probes",
+              tgid);
+  }
   const mw_target_counts counts = TRY(kernel_.target_counters(tgid));
   const std::uint64_t now = clock_.monotonic_ns();
   members_[tgid] = armed.group_;
-  group->second.members.insert_or_assign(tgid, Member{cpus, std::move(verify), now, cpu_ns(tgid), counts, {}, false});
+  group->second.members.insert_or_assign(
+      tgid, Member{cpus, ppm(options.budget), std::move(verify), now, cpu_ns(tgid), counts, {}, false});
   TRY(apply_now(group->second, tick(group->second, now)));
   set_timer();
   return {};

@@ -49,17 +49,19 @@ class Governor {
 
   /// `kernel`, `sites` and `clock` must outlive it, and it what it has armed.
   /// `sites`: the kernel side's numbers of sites that are free.
-  static Result<std::unique_ptr<Governor>> create(const cli::Options& options, attach::Kernel& kernel,
-                                                  attach::Ranges& sites, const govern::CostModel& costs,
-                                                  const Clock& clock);
+  static Result<std::unique_ptr<Governor>> create(attach::Kernel& kernel, attach::Ranges& sites,
+                                                  const govern::CostModel& costs, const Clock& clock);
 
   /// The probes on the fatal path stand when it returns; the others wait for a process that pays for them. `exe_fd`:
   /// the file; a copy is kept. `request.path` need not be filled.
-  Result<std::shared_ptr<Armed>> arm(std::shared_ptr<const Program> binary, attach::AttachRequest request, int exe_fd);
+  /// `options`: how it is sampled, and the budget of those that bring none of their own.
+  Result<std::shared_ptr<Armed>> arm(std::shared_ptr<const Program> binary, attach::AttachRequest request, int exe_fd,
+                                     const cli::Options& options);
   /// A process whose policy stands pays for these probes from now on, and what the planner wants at first stands when
   /// it returns: function probes first, and after a second of its life those of call sites in their place.
-  /// `cpus`: how many of its threads run at once.
-  Result<void> join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, Verify verify);
+  /// `cpus`: how many of its threads run at once. `options`: its budget.
+  Result<void> join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, const cli::Options& options,
+                    Verify verify);
   /// Places in the plan of the map probes that stand, as was asked for.
   std::vector<std::size_t> standing(const Armed& armed) const;
   /// The probe of a site that is known to the kernel side, for as long as it is armed; null when it is nobody's.
@@ -77,6 +79,32 @@ class Governor {
   /// Ticks the planners that are due.
   void turn();
 
+  /// How one probed place stands.
+  struct SiteFigures {
+    const attach::ProbeSpec* probe = nullptr;  ///< lives as long as the process is watched by these probes
+    std::uint64_t hits = 0;                    ///< since it was first armed
+    govern::SiteState state;
+    /// Until a race is seen, on average, of two goroutines that come to one map as often as this site works, half of it
+    /// each, through this site or one that stands as it does. kNever: not as things are; nullopt: it does no work, or
+    /// nobody is held.
+    std::optional<std::uint64_t> detection_ns;
+  };
+  /// What a process pays, and what is armed for it.
+  struct Figures {
+    govern::Status status;
+    bool by_calls = false;      ///< sites are calls, not functions
+    std::uint32_t sharing = 0;  ///< processes that pay for the same sites
+    std::uint64_t armed = 0;    ///< of these sites, now
+    double cost = 0;            ///< of its CPU time, over the last ten seconds
+    double ops_per_s = 0;       ///< of all that share the sites, those that are not seen included, as far as is known
+    double writes_per_s = 0;    ///< of these, those that write
+    std::uint64_t cpu_ns = 0;   ///< its CPU time so far, as last read
+  };
+  /// Of all processes that joined. Each planner is asked once.
+  std::map<std::uint32_t, Figures> figures() const;
+  /// Of one process; empty when it is not known. `policy`: what it may be held.
+  std::vector<SiteFigures> sites_of(std::uint32_t tgid, const mw_policy& policy) const;
+
   struct Totals {
     double cost_ns = 0;  ///< charged to all processes so far: hits, each by its instruction class, and held time
     std::uint64_t sites = 0;
@@ -89,6 +117,7 @@ class Governor {
   friend class Armed;
   struct Member {
     std::uint32_t cpus = 1;
+    std::uint32_t budget_ppm = 0;
     Verify verify;
     std::uint64_t since_ns = 0;
     std::uint64_t cpu_ns = 0;  ///< as last read
@@ -102,6 +131,7 @@ class Governor {
     std::uint32_t first = 0;             ///< the kernel side's number of plan->probes[0]
     std::vector<std::uint32_t> probes;   ///< by planner's site: index into the plan, ascending
     std::vector<mw_site_counts> counts;  ///< by planner's site, as last read
+    std::vector<std::uint64_t> before;   ///< hits of their numbers' last owner
     std::unique_ptr<govern::Planner> planner;
   };
   using ComingPlan = std::shared_future<Result<std::shared_ptr<const attach::Plan>>>;
@@ -110,6 +140,7 @@ class Governor {
     std::uint64_t links = 0;  ///< as the switcher knows its links
     std::shared_ptr<const Program> binary;
     attach::AttachRequest request;
+    govern::Settings settings;
     UniqueFd exe;  ///< the file that request.path names
     Sites sites;
     ComingPlan coming;  ///< of call sites; not valid when they stand, or are not to be had
@@ -122,7 +153,7 @@ class Governor {
   };
 
   Governor(attach::Kernel& kernel, attach::Ranges& sites, std::unique_ptr<attach::Switcher> switcher, UniqueFd timer,
-           govern::Settings settings, const Clock& clock);
+           const govern::CostModel& costs, const Clock& clock);
   /// CPU time of all threads of a process so far, to the ns (clock_getcpuclockid(3)). 0 when it is gone.
   static std::uint64_t cpu_ns(std::uint32_t tgid);
   Group* group_of(std::uint32_t tgid);
@@ -136,7 +167,8 @@ class Governor {
   attach::Switcher::Make maker(const Group& group, std::vector<govern::SiteId> sites) const;
   void set_limits(Group& group, const govern::Plan& plan);
   /// The planner for those of a plan's probes that it may arm and disarm.
-  Result<Sites> sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first, std::uint64_t seed) const;
+  Result<Sites> sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first,
+                         const govern::Settings& settings) const;
   ComingPlan call_sites_of(const std::shared_ptr<const Program>& binary);
   /// Call sites in place of functions, when they are known and the process has lived for a second.
   void turn_to_calls(Group& group, std::uint64_t now);
@@ -150,7 +182,7 @@ class Governor {
   attach::Ranges& site_numbers_;
   std::unique_ptr<attach::Switcher> switcher_;
   const UniqueFd timer_;
-  const govern::Settings settings_;
+  const govern::CostModel costs_;
   const Clock& clock_;
   std::map<std::uint64_t, Group> groups_;            ///< by id
   std::map<std::uint32_t, std::uint64_t> members_;   ///< tgid to group

@@ -33,7 +33,7 @@ std::vector<govern::SiteHits> Governor::read_sites(Group& group) {
     mw_site_counts& before = sites.counts[site];
     if (now.hits != before.hits) {
       hits.push_back({site, now.hits - before.hits, now.candidates - before.candidates});
-      cost_ns_ += settings_.costs.hit_ns(sites.plan->probes[probe].site_class, now.hits - before.hits);
+      cost_ns_ += costs_.hit_ns(sites.plan->probes[probe].site_class, now.hits - before.hits);
       before = now;
     }
   }
@@ -51,6 +51,7 @@ std::vector<govern::MemberSample> Governor::read_members(Group& group) {
     sample.held_ns = counts.held_ns - member.counts.held_ns;
     sample.hits = counts.hits - member.counts.hits;
     sample.cpus = member.cpus;
+    sample.budget_ppm = member.budget_ppm;
     sample.tripped = member.tripped.has_value();
     sample.epoch = member.tripped.value_or(0);
     cost_ns_ += static_cast<double>(sample.held_ns);
@@ -85,7 +86,7 @@ void Governor::set_limits(Group& group, const govern::Plan& plan) {
       tell(kernel_.set_partial(tgid, plan.partial));
     }
   }
-  if (settings_.sampling == govern::Sampling::kFull) {
+  if (group.settings.sampling == govern::Sampling::kFull) {
     return;  // what a process may be held is as it was set
   }
   for (const govern::MemberLimits& limits : plan.limits) {

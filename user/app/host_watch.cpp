@@ -103,6 +103,9 @@ bool HostWatch::add(int pid, Match match, const FileKey* file) {
     return false;
   }
   ++counts_.refused;
+  if (const auto stat = procfs_.stat(pid); stat && refused_.size() < kMaxTold) {
+    refused_.insert_or_assign(pid, Refused{stat->comm, added.error().message, stat->start_time});
+  }
   // Under -a nobody asked for this one by name.
   if (!options_.all && file != nullptr && told_.size() < kMaxTold && told_.insert(*file).second) {
     log::print_error(added.error());
@@ -190,6 +193,13 @@ void HostWatch::sweep_ignored() {
   });
 }
 
+void HostWatch::sweep_refused() {
+  std::erase_if(refused_, [this](const auto& entry) {
+    const auto stat = procfs_.stat(entry.first);
+    return watcher_->watches(entry.first) || !stat || stat->dead() || stat->start_time != entry.second.start_time;
+  });
+}
+
 Result<void> HostWatch::turn() {
   const Watcher::Turn turned = TRY(watcher_->turn());
   for (const int pid : turned.execs) {
@@ -212,6 +222,7 @@ Result<void> HostWatch::turn() {
   }
   next_check_ns_ = now + kCheckNs;
   sweep_ignored();
+  sweep_refused();
   std::erase_if(settled_, [now](const auto& entry) { return now - entry.second > kForgetNs; });
   if (const std::uint64_t lost = watcher_->lost_news(); lost != lost_news_) {
     log::warn("{} starts of processes were not told of (ring full): looking through /proc", lost - lost_news_);
@@ -232,6 +243,13 @@ int HostWatch::timeout_ms() const {
 }
 
 bool HostWatch::over() const { return watcher_->want_stop() || (!continuing_ && watcher_->targets() == 0); }
+
+int HostWatch::exit_status() const {
+  if (watcher_->hazards() > 0) {
+    return options_.exit_code.value_or(0);
+  }
+  return watcher_->disabled() > 0 ? log::exit_status(ErrorKind::kUnsupported) : 0;
+}
 
 void HostWatch::finish() {
   if (continuing_) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,18 @@ class HostWatch {
   void finish();
 
   const Watcher& watcher() const { return *watcher_; }
+  Watcher& watcher() { return *watcher_; }
+  /// Of the command, once it is finished: --exit-code when hazards were found.
+  int exit_status() const;
+
+  /// A process that was chosen and cannot be watched.
+  struct Refused {
+    std::string comm;
+    std::string reason;
+    std::uint64_t start_time = 0;  ///< clock ticks since boot
+  };
+  /// By PID, those that still run; of very many, some.
+  const std::map<int, Refused>& refused() const { return refused_; }
 
   struct Counts {
     std::uint64_t attached = 0;  ///< processes, each exec anew
@@ -57,6 +70,7 @@ class HostWatch {
   bool add(int pid, Match match, const FileKey* file);
   void look_at_pending();
   void sweep_ignored();
+  void sweep_refused();
 
   /// A new process of a file that is armed: its marks are watched already, and most short-lived ones cost no more.
   struct Pending {
@@ -79,6 +93,7 @@ class HostWatch {
   /// By pid: counted at that time; an adoption before it may yet be read.
   std::map<int, std::uint64_t> settled_;
   std::map<int, Ignored> ignored_;
+  std::map<int, Refused> refused_;
   std::set<FileKey> told_;  ///< files whose refusal was told
   std::uint64_t lost_news_ = 0;
   std::uint64_t next_check_ns_ = 0;

@@ -12,11 +12,6 @@
 namespace mapwatch::app {
 namespace {
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
 std::string_view kind_name(report::Suppressions::Rule::Kind kind) {
   using Kind = report::Suppressions::Rule::Kind;
   switch (kind) {
@@ -45,6 +40,11 @@ report::Format format_of(cli::Output output) {
 }
 
 }  // namespace
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
 
 bool want_color(cli::When when, bool is_terminal, const std::function<std::string(const char*)>& env) {
   switch (when) {

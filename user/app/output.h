@@ -12,6 +12,8 @@
 
 namespace mapwatch::app {
 
+/// A variable of the environment; empty when it is not set.
+std::string environment(const char* name);
 /// Whether to colour what goes to a descriptor: --color, then NO_COLOR and CLICOLOR_FORCE (no-color.org,
 /// bixense.com/clicolors), then whether it is a terminal that knows colour. `env` gives "" for a variable not set.
 bool want_color(cli::When when, bool is_terminal, const std::function<std::string(const char*)>& env);

@@ -72,10 +72,7 @@ Result<int> watch(const cli::Options& options) {
     TRY(host->turn());
   }
   host->finish();
-  if (host->watcher().hazards() > 0) {
-    return options.exit_code.value_or(0);
-  }
-  return host->watcher().disabled() > 0 ? log::exit_status(ErrorKind::kUnsupported) : 0;
+  return host->exit_status();
 }
 
 }  // namespace

@@ -17,6 +17,11 @@
 
 namespace mapwatch::app {
 
+namespace {
+/// Processes that ended, of which the summary tells.
+constexpr std::size_t kMaxOdds = 1024;
+}  // namespace
+
 Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, int findings_fd, const Clock& clock,
                                                  attach::Kernel::Execs execs) {
   std::unique_ptr<Freezer> freezer = Freezer::create(options, clock);  // before any BPF object
@@ -41,7 +46,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(const cli::Options& options, in
   std::unique_ptr<Watcher> watcher(new Watcher(options, clock, std::move(self_test), std::move(kernel), execs,
                                                std::move(writer), std::move(suppressions), std::move(recorder)));
   watcher->governor_ =
-      TRY(Governor::create(options, watcher->kernel_, watcher->site_numbers_, cost_model(watcher->self_test_), clock));
+      TRY(Governor::create(watcher->kernel_, watcher->site_numbers_, cost_model(watcher->self_test_), clock));
   watcher->arms_.emplace(watcher->kernel_, *watcher->governor_, watcher->site_numbers_, clock,
                          Arms::Options{watcher->narrow(), execs == attach::Kernel::Execs::kEvery});
   watcher->exits_ = UniqueFd(::epoll_create1(EPOLL_CLOEXEC));
@@ -63,6 +68,7 @@ Watcher::Watcher(const cli::Options& options, const Clock& clock, attach::SelfTe
       self_test_(std::move(self_test)),
       kernel_(std::move(kernel)),
       execs_(execs),
+      settings_(options),
       recorder_(std::move(recorder)),
       cpu_(proc::ProcFs(options.procfs)),
       correlator_(correlator_options(options)),
@@ -95,10 +101,11 @@ Result<void> Watcher::add(int pid, Match reach) {
     }
   }
   const attach::CpuLimits cpus = TRY(attach::read_cpu_limits(pid, {procfs, "/sys"}));
-  mw_policy policy = policy_for(options_, cpus);
+  const std::shared_ptr<const cli::Options> options = settings_.of(procfs, pid);
+  mw_policy policy = policy_for(*options, cpus);
   policy.layout = arm->layout();
 
-  Watched watched{std::move(target), std::move(lock), arm, nullptr, bias};
+  Watched watched{std::move(target), std::move(lock), arm, nullptr, bias, policy, options};
   const auto tgid = static_cast<std::uint32_t>(pid);
   introduce(tgid, *arm, bias,
             {tgid, static_cast<std::uint32_t>(watched.target.ns_pid()), watched.target.exe_path(), arm->program()->go(),
@@ -113,8 +120,8 @@ Result<void> Watcher::add(int pid, Match reach) {
     give_up();
     return set;
   }
-  auto probes = arms_->attach(arm, watched.target, reach);
-  auto armed = probes ? governor_->join(**probes, tgid, cpus.effective(), verifier(watched))
+  auto probes = arms_->attach(arm, watched.target, reach, *options);
+  auto armed = probes ? governor_->join(**probes, tgid, cpus.effective(), *options, verifier(watched))
                       : Result<void>(tl::unexpected(std::move(probes).error()));
   if (!armed) {
     give_up();
@@ -207,6 +214,12 @@ void Watcher::retire(int pid) {
   const auto found = targets_.find(pid);
   if (found == targets_.end()) {
     return;
+  }
+  if (execs_ != attach::Kernel::Execs::kEvery && !finished_ && odds_.size() < kMaxOdds) {
+    const auto figures = governor_->figures();
+    if (const auto of = figures.find(static_cast<std::uint32_t>(pid)); of != figures.end()) {
+      note_odds(pid, found->second, of->second);
+    }
   }
   cpu_.drop(pid);
   governor_->leave(static_cast<std::uint32_t>(pid));

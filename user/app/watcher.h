@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "app/freezer.h"
 #include "app/governor.h"
 #include "app/report_thread.h"
+#include "app/target_settings.h"
 #include "attach/kernel.h"
 #include "attach/target.h"
 #include "attach/target_lock.h"
@@ -75,6 +77,31 @@ class Watcher {
   /// A hazard or crash was printed and --halt-on-first asks to stop, or nobody reads the output any more.
   bool want_stop() const { return stop_.load(); }
 
+  /// What became of a finding, told on the thread that writes them; `report`: as it was written. Before the first
+  /// add().
+  using Observer =
+      std::function<void(const correlate::Finding&, report::Published, const std::optional<report::Report>& report)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
+  /// A process that is watched.
+  struct Shown {
+    const attach::Target& target;
+    const Arm& arm;
+    const mw_policy& policy;
+    const cli::Options& options;  ///< with what the config file says of this process
+  };
+  /// By PID; valid until the next turn().
+  std::vector<Shown> shown() const;
+  const Governor& governor() const { return *governor_; }
+  Result<mw_counters> counters() const { return kernel_.counters(); }
+  /// What each process was charged so far, by tgid.
+  Result<std::unordered_map<std::uint32_t, mw_target_counts>> target_counters() const {
+    return kernel_.target_counters();
+  }
+  attach::LinkKind link_kind() const { return kernel_.link_kind(); }
+  /// Events that were lost so far, failed writes apart.
+  std::uint64_t lost(const mw_counters& counters) const;
+
   /// Detaches from everything, then settles, drains and prints lost and summary.
   void finish();
   std::uint64_t hazards() const { return publisher_.hazards(); }
@@ -88,6 +115,8 @@ class Watcher {
     std::shared_ptr<Arm> arm;
     std::shared_ptr<Armed> probes;
     std::uint64_t bias = 0;
+    mw_policy policy = {};
+    std::shared_ptr<const cli::Options> options;
   };
 
   Watcher(const cli::Options& options, const Clock& clock, attach::SelfTest self_test, attach::Kernel kernel,
@@ -120,6 +149,8 @@ class Watcher {
   /// Lets go of a process whose layout cannot be believed, without a report of what it has sent so far.
   void disable(std::uint32_t tgid, const std::string& why);
   report::SummaryReport summary(const mw_counters& counters, std::uint64_t lost);
+  /// For the summary, while the process is still known to the governor.
+  void note_odds(int pid, const Watched& watched, const Governor::Figures& figures);
   /// Links of one process can be had.
   bool narrow() const { return kernel_.link_kind() == attach::LinkKind::kMulti && self_test_.pid_filter; }
 
@@ -128,6 +159,7 @@ class Watcher {
   attach::SelfTest self_test_;
   attach::Kernel kernel_;
   const attach::Kernel::Execs execs_;
+  const TargetSettings settings_;
   std::unique_ptr<Freezer> freezer_;
   std::unique_ptr<ingest::RingSource> ring_;
   std::unique_ptr<ingest::RecordWriter> recorder_;
@@ -151,6 +183,8 @@ class Watcher {
   std::uint64_t malformed_ = 0;
   std::uint64_t disabled_ = 0;
   std::uint64_t armed_at_end_ = 0;
+  std::vector<report::TargetSummary> odds_;  ///< of processes that are not watched any more
+  Observer observer_;
   bool finished_ = false;
   ReportThread reports_;  // last: its work uses all of the above
 };

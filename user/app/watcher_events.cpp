@@ -151,6 +151,9 @@ void Watcher::publish(std::vector<correlate::Finding> findings) {
       if (written) {
         record_published(*written, std::visit([](const auto& any) { return any.tgid; }, finding));
       }
+      if (observer_) {
+        observer_(finding, outcome, written);
+      }
       if (outcome == report::Published::kClosed || publisher_.want_stop()) {
         stop_.store(true);
       }

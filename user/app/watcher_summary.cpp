@@ -4,6 +4,7 @@
 
 #include "app/watcher.h"
 #include "base/log.h"
+#include "govern/odds.h"
 #include "ingest/record_json.h"
 
 namespace mapwatch::app {
@@ -28,7 +29,47 @@ report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_
     out.own_rss_bytes = own->rss_bytes;
   }
   out.suppressed = publisher_.suppressed();
+  out.targets = odds_;
   return out;
+}
+
+void Watcher::note_odds(int pid, const Watched& watched, const Governor::Figures& figures) {
+  std::vector<std::uint64_t> times;
+  for (const auto& site : governor_->sites_of(static_cast<std::uint32_t>(pid), watched.policy)) {
+    if (site.detection_ns) {
+      times.push_back(*site.detection_ns);
+    }
+  }
+  const govern::Odds odds = govern::sum_up(std::move(times));
+  report::TargetSummary out;
+  out.pid = static_cast<std::uint32_t>(pid);
+  out.exe = watched.target.exe_path();
+  out.mode = figures.status.mode;
+  out.sites = figures.status.sites;
+  out.by_calls = figures.by_calls;
+  out.sites_always = figures.status.sites_always;
+  out.sites_visited = figures.status.sites_visited;
+  out.armed_share = figures.status.armed_share;
+  out.seen_share = figures.status.seen_share;
+  out.cost = figures.cost;
+  out.budget = watched.options->budget;
+  out.sites_used = odds.used;
+  out.sites_never = odds.never;
+  out.detect_half_ns = odds.half_ns;
+  out.detect_most_ns = odds.most_ns;
+  odds_.push_back(std::move(out));
+}
+
+std::vector<Watcher::Shown> Watcher::shown() const {
+  std::vector<Shown> out;
+  for (const auto& [pid, watched] : targets_) {
+    out.push_back({watched.target, *watched.arm, watched.policy, *watched.options});
+  }
+  return out;
+}
+
+std::uint64_t Watcher::lost(const mw_counters& counters) const {
+  return counters.lost_ring + malformed_ + reports_.refused();  // what the writer lost is its thread's until the end
 }
 
 void Watcher::finish() {
@@ -38,6 +79,12 @@ void Watcher::finish() {
   finished_ = true;
   cpu_.read_all();
   armed_at_end_ = governor_->totals().sites_armed;
+  const auto figures = governor_->figures();
+  for (const auto& [pid, watched] : targets_) {
+    if (const auto of = figures.find(static_cast<std::uint32_t>(pid)); of != figures.end()) {
+      note_odds(pid, watched, of->second);
+    }
+  }
   std::vector<int> pids;
   // Nothing the target pays for outlives this; one that is frozen at this moment is still known below.
   for (auto& [pid, watched] : targets_) {

@@ -1,5 +1,8 @@
 #include "cli/combinations.h"
 
+#include <fmt/format.h>
+
+#include "cli/flags.h"
 #include "cli/usage.h"
 
 namespace mapwatch::cli {
@@ -7,9 +10,10 @@ namespace mapwatch::cli {
 Result<void> check_combination(const Options& options) {
   switch (options.command) {
     case Command::kWatch:
+    case Command::kTop:
       if (options.pids.empty() && options.names.empty() && options.exe_globs.empty() && options.cgroup.empty() &&
           !options.all) {
-        return usage("watch: nothing to watch",
+        return usage(fmt::format("{}: nothing to watch", command_name(options.command)),
                      "say which processes: -p PID, -a, -n NAME, -x EXE_GLOB or --cgroup PATH; "
                      "mapwatch ls lists Go processes");
       }

@@ -136,8 +136,8 @@ std::optional<std::vector<std::string>> take_values(LineReader& line) {
 
 }  // namespace
 
-Result<std::vector<ConfigEntry>> parse_config(std::string_view text, const std::string& name) {
-  std::vector<ConfigEntry> entries;
+Result<ConfigText> parse_config(std::string_view text, const std::string& name) {
+  ConfigText config;
   int number = 0;
   while (!text.empty()) {
     ++number;
@@ -152,7 +152,14 @@ Result<std::vector<ConfigEntry>> parse_config(std::string_view text, const std::
                   "each line is `key = value`, with the long name of a flag as key: output = json");
     };
     if (line.take('[')) {
-      return complain("sections are not known here");
+      const bool open = line.take('[');
+      line.skip_blank();
+      ConfigSection section{line.take_key(), number, {}};
+      if (!open || section.name.empty() || !line.take(']') || !line.take(']') || !line.at_end()) {
+        return complain("a section is written [[name]]");
+      }
+      config.sections.push_back(std::move(section));
+      continue;
     }
     ConfigEntry entry{line.take_key(), {}, number};
     if (entry.key.empty() || !line.take('=')) {
@@ -163,6 +170,7 @@ Result<std::vector<ConfigEntry>> parse_config(std::string_view text, const std::
       return complain(fmt::format("the value of {} cannot be read", entry.key));
     }
     entry.values = std::move(*values);
+    std::vector<ConfigEntry>& entries = config.sections.empty() ? config.entries : config.sections.back().entries;
     for (const ConfigEntry& other : entries) {
       if (other.key == entry.key) {
         return complain(fmt::format("{} was given in line {} already", entry.key, other.line));
@@ -170,10 +178,10 @@ Result<std::vector<ConfigEntry>> parse_config(std::string_view text, const std::
     }
     entries.push_back(std::move(entry));
   }
-  return entries;
+  return config;
 }
 
-Result<std::vector<ConfigEntry>> read_config(const std::string& path) {
+Result<ConfigText> read_config(const std::string& path) {
   const auto complain = [&](std::string_view what, std::string hint) {
     return fail(ErrorKind::kUsage, fmt::format("cannot read config file {}: {}", path, what), std::move(hint));
   };

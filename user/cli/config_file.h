@@ -16,13 +16,25 @@ struct ConfigEntry {
   int line = 0;
 };
 
-/// Lines `key = value`, `# comment` and blanks. A value is "quoted" (escapes \" \\ \n \t), 'literal', bare
-/// (8M, 1%, true) or an array of those on one line. Sections, repeated keys and anything else are kUsage with
-/// `name`:line in front.
-Result<std::vector<ConfigEntry>> parse_config(std::string_view text, const std::string& name);
+/// `[[name]]` and the entries below it.
+struct ConfigSection {
+  std::string name;
+  int line = 0;
+  std::vector<ConfigEntry> entries;
+};
+
+struct ConfigText {
+  std::vector<ConfigEntry> entries;  ///< above the first section
+  std::vector<ConfigSection> sections;
+};
+
+/// Lines `key = value`, `[[name]]`, `# comment` and blanks. A value is "quoted" (escapes \" \\ \n \t), 'literal', bare
+/// (8M, 1%, true) or an array of those on one line. Other sections, keys repeated within one and anything else are
+/// kUsage with `name`:line in front.
+Result<ConfigText> parse_config(std::string_view text, const std::string& name);
 
 /// Reads and parses the file at `path`. kUsage when it cannot be read, is larger than 1 MiB, or is writable by
 /// everybody (it may name a command to run as root).
-Result<std::vector<ConfigEntry>> read_config(const std::string& path);
+Result<ConfigText> read_config(const std::string& path);
 
 }  // namespace mapwatch::cli

@@ -20,12 +20,16 @@ constexpr CommandSet kReplay = bit(Command::kReplay);
 constexpr CommandSet kThaw = bit(Command::kThaw);
 constexpr CommandSet kDump = bit(Command::kDump);
 constexpr CommandSet kDossier = bit(Command::kDossier);
-constexpr CommandSet kEvery = kWatch | kRun | kLs | kDoctor | kReplay;
-constexpr CommandSet kLive = kWatch | kRun;             // attach probes
-constexpr CommandSet kFinds = kWatch | kRun | kReplay;  // print findings
+constexpr CommandSet kTop = bit(Command::kTop);
+constexpr CommandSet kEvery = kWatch | kRun | kTop | kLs | kDoctor | kReplay;
+constexpr CommandSet kSelect = kWatch | kTop;                  // choose processes that are there
+constexpr CommandSet kLive = kSelect | kRun;                   // attach probes
+constexpr CommandSet kFinds = kWatch | kRun | kTop | kReplay;  // print findings
 
 /// The longest dwell that may be asked for: a goroutine held in the kernel delays whoever waits for its lock.
 constexpr std::uint64_t kMaxDwellNs = 1'000'000;
+constexpr std::uint64_t kMinIntervalNs = 100'000'000;
+constexpr std::uint64_t kMaxIntervalNs = 3'600'000'000'000;
 constexpr std::uint64_t kMaxFreezeNs = 60'000'000'000;
 constexpr std::uint64_t kMinRingBytes = 4096;  // a page: the kernel's own bound for a ring buffer
 constexpr std::uint64_t kMaxRingBytes = 1ull << 30;
@@ -35,6 +39,8 @@ constexpr CommandSpec kCommands[] = {
     {Command::kRun, "run", "[flags] -- CMD ARGS...", "start CMD and warn of concurrent map access in it"},
     {Command::kWatch, "watch", "[-p PID[,PID].. | -a | -n NAME | -x EXE_GLOB | --cgroup PATH] [flags]",
      "warn of concurrent map access in live Go processes"},
+    {Command::kTop, "top", "[-p PID[,PID].. | -a | -n NAME | -x EXE_GLOB | --cgroup PATH] [--once] [flags]",
+     "a live table of Go processes: map operations, what is armed, what that costs, hazards"},
     {Command::kLs, "ls", "[-a] [flags]", "list Go processes and whether they can be watched"},
     {Command::kDoctor, "doctor", "[-p PID] [flags]", "say what this host and a target allow"},
     {Command::kThaw, "thaw", "[-p PID | --all] [flags]", "let go of processes that a killed mapwatch left frozen"},
@@ -45,7 +51,7 @@ constexpr CommandSpec kCommands[] = {
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"top", "daemon", "gate", "chaos", "net", "export"};
+constexpr std::string_view kLaterCommands[] = {"daemon", "gate", "chaos", "net", "export"};
 
 template <typename T>
 struct Choice {
@@ -149,6 +155,15 @@ Result<void> set_sample(Options& options, const std::string& text) {
   return {};
 }
 
+Result<void> set_interval(Options& options, const std::string& text) {
+  const std::uint64_t ns = TRY(parse_duration(text));
+  if (ns < kMinIntervalNs || ns > kMaxIntervalNs) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from 100ms to 1h", text));
+  }
+  options.interval_ns = ns;
+  return {};
+}
+
 Result<void> set_max_freeze(Options& options, const std::string& text) {
   const std::uint64_t ns = TRY(parse_duration(text));
   if (ns == 0 || ns > kMaxFreezeNs) {
@@ -192,21 +207,26 @@ constexpr auto kList = FlagKind::kList;
 // clang-format off
 constexpr FlagSpec kFlags[] = {
     // What to watch.
-    {"pid", 'p', kList, kWatch | kDoctor | kThaw | kDump, kWatch | kDoctor | kThaw | kDump, "PID[,PID]..", "these processes", "", false, add_pids},
+    {"pid", 'p', kList, kSelect | kDoctor | kThaw | kDump, kSelect | kDoctor | kThaw | kDump, "PID[,PID]..", "these processes", "", false, add_pids},
     {"name", 'n', kList, kLive, kLive, "NAME", "processes of this name (comm or base name of the executable)", "", false,
-     [](O o, T t) { return add_text(o.names, t); }},
+     [](O o, T t) { return add_text(o.names, t); }, InTarget::kSelects},
     {"exe", 'x', kList, kLive | kDump, kLive | kDump, "EXE_GLOB", "processes whose executable's path matches; dump: the core's program", "", false,
-     [](O o, T t) { return add_text(o.exe_globs, t); }},
-    {"cgroup", 0, kValue, kWatch, kWatch, "PATH", "processes of this cgroup and those below it", "", false,
-     [](O o, T t) { return set_text(o.cgroup, t); }},
+     [](O o, T t) { return add_text(o.exe_globs, t); }, InTarget::kSelects},
+    {"cgroup", 0, kValue, kSelect, kSelect, "PATH", "processes of this cgroup and those below it", "", false,
+     [](O o, T t) { return set_text(o.cgroup, t); }, InTarget::kSelects},
     {"exclude", 0, kList, kLive, kLive, "GLOB", "but none whose name or executable matches", "", false,
      [](O o, T t) { return add_text(o.excludes, t); }},
-    {"all", 'a', kSwitch, kWatch | kLs | kThaw, kWatch | kLs | kThaw, "", "every Go process, other users' too; watch: new ones as they start", "false", false,
+    {"all", 'a', kSwitch, kSelect | kLs | kThaw, kSelect | kLs | kThaw, "", "every Go process, other users' too; watch, top: new ones as they start", "false", false,
      [](O o, T t) { return set_bool(o.all, t); }},
     {"follow", 0, kSwitch, kRun, kRun, "", "watch CMD's descendants too: run --follow -- go test ./...", "false", false,
      [](O o, T t) { return set_bool(o.follow, t); }},
     {"duration", 'd', kValue, kLive, kLive, "DUR", "stop watching after that long (30s, 5m)", "", false, set_duration},
-    {"dry-run", 0, kSwitch, kLive, kLive, "", "print the probes that would be set, and set none", "false", false,
+    {"once", 0, kSwitch, kTop, kTop, "", "print one table of one interval and end", "false", false,
+     [](O o, T t) { return set_bool(o.once, t); }},
+    {"interval", 'i', kValue, kTop, kTop, "DUR", "how often the table is made anew, 100ms to 1h", "1s", false, set_interval},
+    {"no-clear", 0, kSwitch, kTop, kTop, "", "print one table after the other, as to a pipe", "false", false,
+     [](O o, T t) { return set_bool(o.no_clear, t); }},
+    {"dry-run", 0, kSwitch, kWatch | kRun, kWatch | kRun, "", "print the probes that would be set, and set none", "false", false,
      [](O o, T t) { return set_bool(o.dry_run, t); }},
     {"core", 0, kValue, kDump, kDump, "FILE", "read this core file instead of a process", "", false,
      [](O o, T t) { return set_text(o.core, t); }},
@@ -246,13 +266,13 @@ constexpr FlagSpec kFlags[] = {
     {"record", 0, kValue, kEvery, kLive, "FILE", "write the event stream to FILE, for replay", "", false,
      [](O o, T t) { return set_text(o.record, t); }},
     // How to watch.
-    {"dwell", 0, kValue, kEvery, kLive, "auto|DUR", "the longest that a goroutine is held to see an overlap", "auto", false, set_dwell},
-    {"budget", 0, kValue, kEvery, kLive, "PERCENT", "share of a target's time that it may be held, with --sample auto that it may be charged in all", "1%", false, set_budget},
-    {"sample", 0, kValue, kEvery, kLive, "auto|full|1/N", "auto: arm as much as --budget allows; full: see every operation; 1/N: see one in N", "full", false, set_sample},
+    {"dwell", 0, kValue, kEvery, kLive, "auto|DUR", "the longest that a goroutine is held to see an overlap", "auto", false, set_dwell, InTarget::kSets},
+    {"budget", 0, kValue, kEvery, kLive, "PERCENT", "share of a target's time that it may be held, with --sample auto that it may be charged in all", "1%", false, set_budget, InTarget::kSets},
+    {"sample", 0, kValue, kEvery, kLive, "auto|full|1/N", "auto: arm as much as --budget allows; full: see every operation; 1/N: see one in N", "full", false, set_sample, InTarget::kSets},
     {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
      [](O o, T t) { return choose(o.attach, t, kModes); }},
     {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},
-    {"procfs", 0, kValue, kEvery | kThaw | kDump, kWatch | kRun | kLs | kDoctor | kThaw | kDump, "DIR", "where the host's /proc is mounted", "/proc", false,
+    {"procfs", 0, kValue, kEvery | kThaw | kDump, kLive | kLs | kDoctor | kThaw | kDump, "DIR", "where the host's /proc is mounted", "/proc", false,
      [](O o, T t) { return set_directory(o.procfs, t); }},
     {"run-dir", 0, kValue, kEvery | kThaw, kLive | kDoctor | kThaw, "DIR", "where the lock and the record of a watched process are", "/run/mapwatch", false,
      [](O o, T t) { return set_directory(o.run_dir, t); }},

@@ -38,6 +38,13 @@ enum class FlagKind {
   kList,    ///< repeated; the layer that wins gives all of them
 };
 
+/// What a flag's key is good for in a [[target]] of the config file.
+enum class InTarget {
+  kNot,
+  kSelects,  ///< names processes
+  kSets,     ///< is another one for them
+};
+
 struct FlagSpec {
   std::string_view name;  ///< long name, which is also its key in the file
   char letter;            ///< '\0': none
@@ -49,6 +56,7 @@ struct FlagSpec {
   std::string_view fallback;                               ///< default as text; empty: not set
   bool later;                                              ///< parsed and checked, without effect in this version
   Result<void> (*set)(Options&, const std::string& text);  ///< once, or once per list item
+  InTarget in_target = InTarget::kNot;
 
   /// MAPWATCH_ and the long name in capitals with dashes as underscores.
   std::string env_name() const;

@@ -135,15 +135,20 @@ std::string help_text(Command command) {
 
 std::string version_text() { return "mapwatch " MAPWATCH_VERSION "\n"; }
 
-std::string config_text(const std::vector<Setting>& settings) {
+std::string config_text(const std::vector<Setting>& settings, const std::vector<SettingSection>& sections) {
   std::string text;
-  for (const Setting& setting : settings) {
+  const auto add = [&text](const Setting& setting) {
     if (setting.values.empty()) {
       text += fmt::format("{:<44}# not set ({})\n", fmt::format("# {} =", setting.flag->name), setting.origin);
     } else {
       text += fmt::format("{:<43} # {}\n", fmt::format("{} = {}", setting.flag->name, setting_value(setting)),
                           setting.origin);
     }
+  };
+  std::ranges::for_each(settings, add);
+  for (const SettingSection& section : sections) {
+    text += fmt::format("\n{:<43} # {}\n", section.header, section.origin);
+    std::ranges::for_each(section.settings, add);
   }
   return text;
 }

@@ -19,8 +19,15 @@ struct Setting {
   std::string origin;               ///< "flag", "MAPWATCH_OUTPUT", "mapwatch.toml:3", "default"
 };
 
+/// A section of the config file, as it was read.
+struct SettingSection {
+  std::string header;  ///< "[[target]]"
+  std::string origin;
+  std::vector<Setting> settings;
+};
+
 /// One line per setting, `key = value  # origin`; unset ones are commented out. The text is itself a config file.
-std::string config_text(const std::vector<Setting>& settings);
+std::string config_text(const std::vector<Setting>& settings, const std::vector<SettingSection>& sections = {});
 
 /// The name among `known` that `typed` was probably meant to be; empty when none is near.
 std::string nearest(std::string_view typed, const std::vector<std::string_view>& known);

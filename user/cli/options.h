@@ -31,6 +31,18 @@ enum class Output { kText, kCompact, kJson };
 enum class When { kAuto, kAlways, kNever };
 enum class AttachMode { kAuto, kMulti, kPerf };
 
+/// A [[target]] of the config file: what it says of the processes that it names.
+struct TargetRule {
+  std::string where;  ///< "mapwatch.toml:12"
+  std::vector<std::string> names;
+  std::vector<std::string> exe_globs;
+  std::string cgroup;
+  // nullopt: as for all others, or decided by a flag or a variable, which are stronger than the file.
+  std::optional<double> budget;
+  std::optional<std::string> sample;
+  std::optional<std::optional<std::uint64_t>> dwell_ns;
+};
+
 struct Options {
   Command command = Command::kNone;
   // watch / run
@@ -71,6 +83,11 @@ struct Options {
   std::uint64_t ring_size = 8u << 20;
   std::string procfs = "/proc";
   std::string config;
+  std::vector<TargetRule> targets;  ///< the first that names a process holds for it
+  // top
+  bool once = false;
+  bool no_clear = false;
+  std::uint64_t interval_ns = 1'000'000'000;
   // dump; its BINARY is in exe_globs
   std::string core;
   bool show_keys = false;

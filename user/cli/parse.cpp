@@ -5,7 +5,7 @@
 #include <map>
 
 #include "cli/combinations.h"
-#include "cli/config_file.h"
+#include "cli/config_keys.h"
 #include "cli/flags.h"
 #include "cli/help.h"
 #include "cli/options.h"
@@ -123,26 +123,20 @@ Result<Environment> read_environment(const std::vector<std::string>& env) {
   return result;
 }
 
-Result<std::map<std::string_view, Layer>> read_file(const std::string& path) {
-  std::map<std::string_view, Layer> result;
-  for (ConfigEntry& entry : TRY(read_config(path))) {
+struct File {
+  std::map<std::string_view, Layer> flags;
+  std::vector<ConfigSection> sections;
+};
+
+Result<File> read_file(const std::string& path) {
+  File result;
+  ConfigText text = TRY(read_config(path));
+  for (ConfigEntry& entry : text.entries) {
     const std::string where = fmt::format("{}:{}", path, entry.line);
-    const FlagSpec* flag = find_flag(entry.key);
-    if (flag == nullptr) {
-      std::vector<std::string_view> known;
-      for (const FlagSpec& spec : flags()) {
-        known.push_back(spec.name);
-      }
-      const std::string meant = nearest(entry.key, known);
-      return usage(fmt::format("{}: unknown key {}", where, entry.key),
-                   meant.empty() ? "keys are the long names of flags: see mapwatch watch --help"
-                                 : fmt::format("did you mean {}?", meant));
-    }
-    if (flag->kind != FlagKind::kList && entry.values.size() != 1) {
-      return usage(fmt::format("{}: {} takes one value", where, entry.key));
-    }
-    result[flag->name] = {std::move(entry.values), where, fmt::format("{}: {}", where, entry.key)};
+    const FlagSpec* flag = TRY(flag_of_key(entry, where));
+    result.flags[flag->name] = {std::move(entry.values), where, fmt::format("{}: {}", where, entry.key)};
   }
+  result.sections = std::move(text.sections);
   return result;
 }
 
@@ -315,11 +309,11 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
 
   const Environment environment = TRY(read_environment(env));
   options.config = words.config.value_or(environment.config);
-  const auto file = options.config.empty() ? std::map<std::string_view, Layer>{} : TRY(read_file(options.config));
+  const File file = options.config.empty() ? File{} : TRY(read_file(options.config));
   options.print_config = words.print_config;
   std::vector<Setting> settings;
   for (const FlagSpec& flag : flags()) {
-    const Layer layer = winner(flag, words, environment, file);
+    const Layer layer = winner(flag, words, environment, file.flags);
     if ((flag.commands & bit(options.command)) == 0) {
       continue;  // the file and the environment serve all commands
     }
@@ -339,8 +333,13 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
       options.verbose = 0;
     }
   }
+  TargetRules rules = TRY(target_rules(file.sections, options.config, [&](const FlagSpec& flag) -> std::string {
+    const bool by_flag = given(words, flag.name);
+    return by_flag ? "flag" : environment.flags.contains(flag.name) ? flag.env_name() : "";
+  }));
+  options.targets = std::move(rules.rules);
   if (options.print_config) {
-    parsed.text = config_text(settings);
+    parsed.text = config_text(settings, rules.settings);
     return parsed;
   }
   TRY(check_combination(options));

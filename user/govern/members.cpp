@@ -43,7 +43,7 @@ Members::Member& Members::find(const MemberSample& sample, std::uint64_t now_ns)
 }
 
 void Members::settle(Member& member, const MemberSample& sample, double cpu_ns, double elapsed_ns) {
-  const double budget = options_.budget_ppm / 1e6;
+  const double budget = member.budget = (sample.budget_ppm > 0 ? sample.budget_ppm : options_.budget_ppm) / 1e6;
   const double floor = options_.floor_ppm / 1e6;
   const Ledger::Sums second = member.ledger.second();
   const Ledger::Sums ten = member.ledger.ten_seconds();
@@ -94,7 +94,7 @@ void Members::sum_up(double elapsed_ns) {
     allowance_.peak_cpus += member.peak_cpus;
     allowance_.busiest_peak = std::max(allowance_.busiest_peak, member.peak_cpus);
     if (member.share >= kLeastShare) {
-      most = std::min(most, std::max(budget * member.peak_cpus, floor) / member.share);
+      most = std::min(most, std::max(member.budget * member.peak_cpus, floor) / member.share);
     }
   }
   allowance_.always_share = kShares.always * (most == HUGE_VAL ? budget : most / std::max(allowance_.peak_cpus, 1e-3));
@@ -141,6 +141,15 @@ void Members::book(std::span<const MemberSample> samples, const GroupCost& cost,
     member.seen = false;
   }
   sum_up(elapsed);
+}
+
+double Members::cost_ppm(MemberId id) const {
+  const auto at = std::ranges::lower_bound(members_, id, {}, &Member::id);
+  if (at == members_.end() || at->id != id) {
+    return 0;
+  }
+  const Ledger::Sums ten = at->ledger.ten_seconds();
+  return ten.cpu_ns > 0 ? ten.cost_ns / ten.cpu_ns * 1e6 : 0;
 }
 
 void Members::forgive() {

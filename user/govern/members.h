@@ -66,6 +66,9 @@ class Members {
   double cost_ppm() const { return cost_ppm_; }
   double second_ppm() const { return second_ppm_; }
 
+  /// What one member was charged as parts per million of its CPU time: over ten seconds. 0 when there is no such one.
+  double cost_ppm(MemberId id) const;
+
   /// Trips are forgiven: those that tripped get limits again.
   void forgive();
   /// Limits of the members that were charged since the last ones: `most_ns` is what the hits of the group may cost
@@ -85,6 +88,7 @@ class Members {
     double cpus = 0;        ///< over the last second
     double steadiness = 0;
     double peak_cpus = 0;  ///< over the last minute
+    double budget = 0;     ///< share of its CPU time
     std::uint32_t epoch = 0;
     std::uint32_t dwell_ppm = 0;  ///< as last issued
     bool tripped = false;

@@ -70,6 +70,7 @@ struct MemberSample {
   std::uint32_t cpus = 1;         ///< how many of its threads can run at once (affinity, cpuset, quota)
   bool tripped = false;           ///< it used up the hits that the limits of `epoch` allow (MW_EVENT_OVER)
   std::uint32_t epoch = 0;
+  std::uint32_t budget_ppm = 0;  ///< of its own; 0: Settings::budget_ppm
 };
 
 /// How an action that was asked for went. Report it with the next sample, or by a tick at once when it is a detach.
@@ -190,6 +191,8 @@ class Planner {
   std::vector<Link> links() const;
   SiteState site(SiteId site) const;
   Status status() const;
+  /// What this member was charged over the last ten seconds, as parts per million of its CPU time.
+  double cost_ppm(MemberId member) const;
   /// How long until such a race is seen, on average, under the present plan. nullopt: never, as things are.
   std::optional<std::uint64_t> detection_ns(const Race& race) const;
 

@@ -25,6 +25,7 @@ class Planner::Impl {
   std::vector<Link> links() const;
   SiteState site(SiteId site) const;
   Status status() const;
+  double cost_ppm(MemberId member) const { return members_.cost_ppm(member); }
   std::optional<std::uint64_t> detection_ns(const Race& race) const;
 
  private:

@@ -59,11 +59,15 @@ class CompactPrinter {
   }
 
   std::string operator()(const SummaryReport& sum) const {
-    return fmt::format(
+    std::string out = fmt::format(
         "summary {} hits {} dwells {} hazards {} crashes {} suppressed {} lost {} sites {}/{} cost {:.2f}% own {:.2f}s "
         "{:.1f}MB\n",
         human_duration(sum.duration_ns), sum.hits, sum.dwells, sum.hazards, sum.crashes, sum.suppressed, sum.lost,
         sum.sites_armed, sum.sites, 100 * sum.target_cost, sum.own_cpu_s, static_cast<double>(sum.own_rss_bytes) / 1e6);
+    for (std::size_t i = 0; i < std::min(sum.targets.size(), kToldTargets); ++i) {
+      out += fmt::format("target {}\n", odds_text(sum.targets[i]));
+    }
+    return out;
   }
 
  private:

@@ -231,4 +231,22 @@ std::string advice(std::span<const symbolize::Frame> stack) {
                      package.empty() || package == "main" ? "./..." : escape(package));
 }
 
+std::string odds_text(const TargetSummary& target) {
+  const std::size_t slash = target.exe.rfind('/');
+  std::string out =
+      fmt::format("{} {}: {}, {:.1f} % of {} {} armed, {:.1f} % of operations seen, cost {:.2f} % (budget {:.2g} %)",
+                  target.pid, escape(target.exe.substr(slash == std::string::npos ? 0 : slash + 1)), target.mode,
+                  100 * target.armed_share, target.sites, target.by_calls ? "call sites" : "functions",
+                  100 * target.seen_share, 100 * target.cost, 100 * target.budget);
+  if (target.sites_used == 0) {
+    return out + "; no site in use";
+  }
+  const auto within = [](const std::optional<std::uint64_t>& ns) {
+    return ns ? "within " + human_duration(*ns) : "never";
+  };
+  out += fmt::format("; a race at one of {} sites in use is seen {} at half of them, {} at 95 %", target.sites_used,
+                     within(target.detect_half_ns), within(target.detect_most_ns));
+  return target.sites_never > 0 ? out + fmt::format(", never at {}", target.sites_never) : out;
+}
+
 }  // namespace mapwatch::report

@@ -51,6 +51,10 @@ std::string before_crash(std::uint64_t crash_ns, std::uint64_t began_ns);
 std::string process_text(const ProcessInfo& process);
 /// How long before the crash which warnings were printed, or that there were none.
 std::string warned_text(const CrashReport& crash);
+/// Of how many targets the summary's text forms tell the odds; JSON has all.
+constexpr std::size_t kToldTargets = 40;
+/// "4211 orders: auto 1/200, 97 % of 5199 call sites armed, ...": what it paid and how soon a race is seen, one line.
+std::string odds_text(const TargetSummary& target);
 /// What to do about a race whose one side is `stack`.
 std::string advice(std::span<const symbolize::Frame> stack);
 

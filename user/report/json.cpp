@@ -106,6 +106,9 @@ class JsonPrinter {
     json["own_cpu_s"] = finite(sum.own_cpu_s);
     json["own_rss_bytes"] = sum.own_rss_bytes;
     json["suppressed"] = sum.suppressed;
+    for (const TargetSummary& each : sum.targets) {
+      json["targets"].push_back(target(each));
+    }
     return json;
   }
 
@@ -125,6 +128,26 @@ class JsonPrinter {
     json["go"] = info.go;
     json["build_id"] = info.build_id;
     json["cgroup"] = info.cgroup;
+    return json;
+  }
+
+  static Json target(const TargetSummary& of) {
+    Json json = Json::object();
+    json["pid"] = of.pid;
+    json["exe"] = of.exe;
+    json["mode"] = of.mode;
+    json["sites"] = of.sites;
+    json["by_calls"] = of.by_calls;
+    json["sites_always"] = of.sites_always;
+    json["sites_visited"] = of.sites_visited;
+    json["armed_share"] = finite(of.armed_share);
+    json["seen_share"] = finite(of.seen_share);
+    json["cost"] = finite(of.cost);
+    json["budget"] = finite(of.budget);
+    json["sites_used"] = of.sites_used;
+    json["sites_never"] = of.sites_never;
+    json["detect_half_ns"] = or_null(of.detect_half_ns);
+    json["detect_most_ns"] = or_null(of.detect_most_ns);
     return json;
   }
 

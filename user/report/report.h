@@ -94,6 +94,25 @@ struct LostReport {
   std::uint64_t count = 0;
 };
 
+/// What a process paid and how likely a race in it was to be seen, at the end.
+struct TargetSummary {
+  std::uint32_t pid = 0;
+  std::string exe;
+  std::string mode;  ///< of sampling: "full", "auto 1/200"
+  std::uint64_t sites = 0;
+  bool by_calls = false;  ///< sites are calls of map functions, else the functions
+  std::uint64_t sites_always = 0;
+  std::uint64_t sites_visited = 0;
+  double armed_share = 0;  ///< of the sites, each by its share of the time
+  double seen_share = 0;   ///< of the operations
+  double cost = 0;         ///< of its CPU time, over the last ten seconds
+  double budget = 0;
+  std::uint64_t sites_used = 0;                 ///< that worked, of which the times can be told
+  std::uint64_t sites_never = 0;                ///< of these, where no race would have been seen
+  std::optional<std::uint64_t> detect_half_ns;  ///< at half of them a race is seen within this, on average
+  std::optional<std::uint64_t> detect_most_ns;  ///< at 95 % of them
+};
+
 struct SummaryReport {
   std::uint64_t duration_ns = 0;
   std::uint64_t hits = 0;
@@ -109,6 +128,7 @@ struct SummaryReport {
   double own_cpu_s = 0;
   std::uint64_t own_rss_bytes = 0;
   std::uint64_t suppressed = 0;
+  std::vector<TargetSummary> targets;  ///< none in a replay
 };
 
 using Report = std::variant<HazardReport, CrashReport, LostReport, SummaryReport>;

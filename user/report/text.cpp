@@ -88,6 +88,12 @@ class TextPrinter {
     out_ +=
         fmt::format("mapwatch: cost {:.2f} % of the target's CPU time ({:.0f} ns a hit); own {:.2f} s CPU, {:.1f} MB\n",
                     100 * sum.target_cost, sum.ns_per_hit, sum.own_cpu_s, static_cast<double>(sum.own_rss_bytes) / 1e6);
+    for (std::size_t i = 0; i < std::min(sum.targets.size(), kToldTargets); ++i) {
+      out_ += fmt::format("mapwatch: {}\n", odds_text(sum.targets[i]));
+    }
+    if (sum.targets.size() > kToldTargets) {
+      out_ += fmt::format("mapwatch: {} more processes; -o json tells of all\n", sum.targets.size() - kToldTargets);
+    }
   }
 
   std::string take() { return std::move(out_); }

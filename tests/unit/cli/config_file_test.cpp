@@ -10,10 +10,10 @@ namespace {
 
 using Values = std::vector<std::string>;
 
-Result<std::vector<ConfigEntry>> parse(std::string_view text) { return parse_config(text, "f.toml"); }
+Result<ConfigText> parse(std::string_view text) { return parse_config(text, "f.toml"); }
 
 TEST(Config, ReadsEveryFormOfValue) {
-  const auto entries = parse(
+  const auto config = parse(
       "# comment\n"
       "\n"
       "output = json   # trailing\n"
@@ -23,7 +23,8 @@ TEST(Config, ReadsEveryFormOfValue) {
       "name = [\"a, b\", 'c', d ,]\n"
       "exclude = []\n"
       "record = \"\"");
-  ASSERT_TRUE(entries) << entries.error().message;
+  ASSERT_TRUE(config) << config.error().message;
+  const std::vector<ConfigEntry>* entries = &config->entries;
   ASSERT_EQ(entries->size(), 7u);
   EXPECT_EQ((*entries)[0].key, "output");
   EXPECT_EQ((*entries)[0].values, Values{"json"});
@@ -38,9 +39,10 @@ TEST(Config, ReadsEveryFormOfValue) {
 }
 
 TEST(Config, ErrorsNameFileAndLine) {
-  for (const char* text : {"\noutput", "\n= json", "\noutput =", "\noutput = \"json", "\noutput = json text", "\n[run]",
-                           "\noutput = \"\\x\"", "\nname = [a", "\nname = [a b]", "\nname = [a] b", "\nname = [,]",
-                           "\noutput = 'json", "\na b = c", "\noutput = \"x\\"}) {
+  for (const char* text :
+       {"\noutput", "\n= json", "\noutput =", "\noutput = \"json", "\noutput = json text", "\n[run]",
+        "\noutput = \"\\x\"", "\nname = [a", "\nname = [a b]", "\nname = [a] b", "\nname = [,]", "\noutput = 'json",
+        "\na b = c", "\noutput = \"x\\", "\n[target]", "\n[[target]", "\n[[]]", "\n[[a]] b", "\n[[a b]]"}) {
     const auto result = parse(text);
     ASSERT_FALSE(result) << text;
     EXPECT_EQ(result.error().kind, ErrorKind::kUsage);
@@ -52,6 +54,21 @@ TEST(Config, RepeatedKeyNamesBothLines) {
   const auto result = parse("output = json\noutput = text\n");
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message, "f.toml:2: output was given in line 1 already");
+}
+
+TEST(Config, EachSectionHasItsKeys) {
+  const auto config =
+      parse("budget = 1%\n[[target]] # one\nname = a\nbudget = 2%\n\n[[ target ]]\n[[other]]\nname = b\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->entries.size(), 1u);
+  ASSERT_EQ(config->sections.size(), 3u);
+  EXPECT_EQ(config->sections[0].name, "target");
+  EXPECT_EQ(config->sections[0].line, 2);
+  ASSERT_EQ(config->sections[0].entries.size(), 2u);
+  EXPECT_EQ(config->sections[0].entries[1].values, Values{"2%"});
+  EXPECT_TRUE(config->sections[1].entries.empty());
+  EXPECT_EQ(config->sections[2].name, "other");
+  EXPECT_EQ(parse("[[target]]\nname = a\nname = b\n").error().message, "f.toml:3: name was given in line 2 already");
 }
 
 TEST(Config, MissingFileIsAUsageError) {

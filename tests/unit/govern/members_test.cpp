@@ -38,6 +38,19 @@ TEST(Members, WhatABusyProcessMayBeCharged) {
   EXPECT_NEAR(allowance.surprise_ns, 3 * 2e6, 1e6) << "of half as many threads again as were busy";
 }
 
+TEST(Members, EachHasItsOwnBudget) {
+  Members members(options());
+  std::uint64_t now = kStart;
+  MemberSample frugal = sample(1, 1, 100);
+  frugal.budget_ppm = 2'000;
+  run(members, {frugal, sample(2, 1, 100)}, {180'000, 900, 0}, 150, now);
+  EXPECT_NEAR(members.allowance().rate_ns_per_s, 0.002 * 1e9 / 0.5, 1e5) << "the tightest decides";
+  EXPECT_NEAR(members.cost_ppm(1), 900, 30);
+  EXPECT_EQ(members.cost_ppm(3), 0);
+  run(members, {sample(2, 1, 200)}, {180'000, 900, 0}, 150, now);
+  EXPECT_NEAR(members.allowance().rate_ns_per_s, 0.01 * 1e9, 1e6);
+}
+
 TEST(Members, AnIdleProcessHasTheFloor) {
   Members members(options());
   std::uint64_t now = kStart;

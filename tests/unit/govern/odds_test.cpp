@@ -51,6 +51,38 @@ TEST(Odds, NothingMeetsNothing) {
   EXPECT_EQ(meetings_per_s(1000, 0, 20, 50'000), 0);
 }
 
+TEST(Odds, HeldByWhatThePolicyAllows) {
+  mw_policy policy = {};
+  policy.dwell_ns = 50'000;
+  policy.per_second = 20;
+  policy.one_in = 128;
+  policy.share_ppm = 1'000'000;
+  EXPECT_DOUBLE_EQ(held_per_s(policy, 100), 20);
+  EXPECT_DOUBLE_EQ(held_per_s(policy, 128'000), 1000);
+  policy.share_ppm = 10'000;  // 10 ms a second
+  EXPECT_DOUBLE_EQ(held_per_s(policy, 128'000), 200);
+  policy.flags = MW_POLICY_MARK_ONLY;
+  EXPECT_EQ(held_per_s(policy, 128'000), 0);
+}
+
+TEST(Odds, SumUp) {
+  EXPECT_EQ(sum_up({}).used, 0u);
+  EXPECT_FALSE(sum_up({}).half_ns);
+  std::vector<std::uint64_t> times;
+  for (std::uint64_t i = 100; i >= 1; --i) {
+    times.push_back(i);
+  }
+  const Odds odds = sum_up(times);
+  EXPECT_EQ(odds.used, 100u);
+  EXPECT_EQ(odds.never, 0u);
+  EXPECT_EQ(odds.half_ns, 50u);
+  EXPECT_EQ(odds.most_ns, 95u);
+  const Odds mixed = sum_up({7, kNever, 3});
+  EXPECT_EQ(mixed.never, 1u);
+  EXPECT_EQ(mixed.half_ns, 7u);
+  EXPECT_FALSE(mixed.most_ns) << "never at more than one in twenty";
+}
+
 class Predicted : public testing::TestWithParam<std::size_t> {};
 
 // The prediction against the time that it takes, at sites of each temperature, on pairs of them, for slow and fast

@@ -80,6 +80,43 @@ TEST(Json, OneLineOfAsciiWhateverTheTargetIsCalled) {
   EXPECT_TRUE(Json::accept(text));
 }
 
+TargetSummary target_summary() {
+  TargetSummary target;
+  target.pid = 4211;
+  target.exe =
+      "/srv/or\x1b"
+      "ders";
+  target.mode = "auto 1/20";
+  target.sites = 5199;
+  target.by_calls = true;
+  target.armed_share = 0.974;
+  target.seen_share = 0.05;
+  target.cost = 0.0042;
+  target.budget = 0.01;
+  target.sites_used = 161;
+  target.sites_never = 2;
+  target.detect_half_ns = 1'200'000'000;
+  return target;
+}
+
+TEST(Summary, TellsTheOddsOfEachTarget) {
+  SummaryReport sum;
+  EXPECT_FALSE(Json::parse(to_json(sum, {})).contains("targets")) << "a replay knows none";
+  sum.targets.assign(kToldTargets + 3, target_summary());
+  const std::string line =
+      "4211 or\\x1bders: auto 1/20, 97.4 % of 5199 call sites armed, 5.0 % of operations seen, cost 0.42 % (budget 1 "
+      "%); a race at one of 161 sites in use is seen within 1.2s at half of them, never at 95 %, never at 2\n";
+  EXPECT_NE(to_text(sum, {}).find("mapwatch: " + line), std::string::npos) << to_text(sum, {});
+  EXPECT_NE(to_text(sum, {}).find("mapwatch: 3 more processes; -o json tells of all\n"), std::string::npos);
+  EXPECT_NE(to_compact(sum, {}).find("target " + line), std::string::npos);
+  const Json json = Json::parse(to_json(sum, {}));
+  ASSERT_EQ(json["targets"].size(), sum.targets.size());
+  EXPECT_EQ(json["targets"][0]["pid"], 4211);
+  EXPECT_EQ(json["targets"][0]["sites_never"], 2);
+  EXPECT_EQ(json["targets"][0]["detect_half_ns"], 1'200'000'000u);
+  EXPECT_EQ(json["targets"][0]["detect_most_ns"], nullptr);
+}
+
 TEST(Json, NumbersThatAreNone) {
   SummaryReport sum;
   sum.target_cost = 0.0 / 0.0;
