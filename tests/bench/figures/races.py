@@ -97,8 +97,8 @@ def detection(bench):
     names = bench.names(racy=True)
     records = Records("detection", bench, limit=bench.limit)
     for n in range(bench.runs):
-        for index, pace in enumerate(DETECTION_PACES):
-            scenario = names[(n + index * bench.runs) % len(names)]
+        scenario = names[n % len(names)]
+        for pace in DETECTION_PACES:
             for mode in wanted[n % len(wanted):] + wanted[:n % len(wanted)]:
                 bench.report(f"detection, round {n + 1} of {bench.runs}: {scenario} at {pace}, {mode}")
                 records.once({"mode": mode, "pace": pace, "round": n},
@@ -107,6 +107,8 @@ def detection(bench):
     for mode in wanted:
         for pace in DETECTION_PACES:
             runs = records.of(mode=mode, pace=pace)
+            if not runs:
+                continue
             rows.append(Row(f"warned within {bench.limit:.0f} s and before a crash, {mode}, pace {pace}", "-",
                             share(sum(r["before"] for r in runs), len(runs)), len(runs)))
             rows.append(Row("  crashed without a warning / neither / median s until it was over", "-",
@@ -114,6 +116,8 @@ def detection(bench):
                             f"{sum(not r['crashed'] and not r['warned'] for r in runs)} / "
                             f"{stats.median([r['seconds'] for r in runs]):.2f}", len(runs)))
         slow = [r for r in records.of(mode=mode) if r["pace"] in HUMAN]
+        if not slow:
+            continue
         seen = sum(r["before"] for r in slow)
         rows.append(Row(f"warned within {bench.limit:.0f} s and before a crash, {mode}, 100 us to 10 ms",
                         ">= 95 %" if mode in (modes.GOAL, "full") else "-", share(seen, len(slow)), len(slow),

@@ -175,6 +175,17 @@ def table(names, wanted, records):
     return "\n".join(lines)
 
 
+def verdict(said, true):
+    """Is the truth's interval, within a tenth of what was said, about what was said? One wider than two points and than a fifth of
+    that can show that it is wrong, but not that it is right: None."""
+    if true is None:
+        return None
+    low, high = true
+    if not low - said / 10 <= said <= high + said / 10:
+        return False
+    return True if high - low <= max(0.02, said / 5) else None
+
+
 def goal_rows(name, mode, pairs):
     """The goals of a program in a mode, and whether what mapwatch says of the cost is so."""
     rows = []
@@ -193,12 +204,9 @@ def goal_rows(name, mode, pairs):
         rows.append(Row(f"{name}, {mode}: hits", "> 0", "none", len(pairs), False))
     if name in programs.SERVERS and median_of(pairs, "sites_armed") == 0:
         rows.append(Row(f"{name}, {mode}: sites armed at the end", "> 0", f"none of {median_of(pairs, 'sites'):.0f}", len(pairs), False))
-    # Right when the truth's interval holds what was said, or is at most a tenth of it away.
     said, true = median_of(pairs, "target_cost"), true_cost(pairs)
-    low_high = stats.interval(true)
-    right = None if low_high is None else low_high[0] - said / 10 <= said <= low_high[1] + said / 10
     rows.append(Row(f"{name}, {mode}: charged, said and true, %", "said is true",
-                    f"{100 * said:.2f}, {stats.with_interval([100 * t for t in true], 2)}", len(true), right))
+                    f"{100 * said:.2f}, {stats.with_interval([100 * t for t in true], 2)}", len(true), verdict(said, stats.interval(true))))
     hazards = sum(watched["hazards"] for _, watched in pairs)
     if hazards:
         rows.append(Row(f"{name}, {mode}: hazards", "looked into", str(hazards), len(pairs)))
