@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -22,6 +23,8 @@ constexpr std::uint64_t kYoungNs = 1'000'000'000;
 /// Text that breakpoints may make private to a process (design.md section 4).
 constexpr std::size_t kMostText = std::size_t{4} << 20;
 constexpr std::size_t kPage = 4096;
+/// Numbers of sites that call sites leave to the function probes of files that come later.
+constexpr std::uint32_t kForFunctions = MW_MAX_SITES / 8;
 
 /// Pages of the file that a plan patches.
 std::size_t text_pages(const attach::Plan& plan) {
@@ -118,49 +121,72 @@ Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const Program> bina
   group.sites = TRY(sites_of(functions, request.first_site, group.id));
   attach::ProbeSet fatal = TRY(kernel_.attach(binary->plan(), request));
   group.request = request;
-  if (settings_.sampling != govern::Sampling::kFull) {
-    group.coming = call_sites_of(binary);
-  }
+  group.wants_calls = settings_.sampling != govern::Sampling::kFull;
   group.binary = std::move(binary);
   by_links_[group.links] = group.id;
   const std::uint64_t id = group.id;
   groups_.emplace(id, std::move(group));
+  plan_calls(clock_.monotonic_ns());
   return std::make_shared<Armed>(*this, id, std::move(fatal));
 }
 
-Governor::ComingPlan Governor::call_sites_of(const std::shared_ptr<const Program>& binary) {
-  std::erase_if(coming_, [this](const auto& entry) {
-    return std::ranges::none_of(groups_, [&](const auto& group) { return group.second.binary.get() == entry.first; });
-  });
-  ComingPlan& coming = coming_[binary.get()];
-  if (!coming.valid()) {
-    // Up to some hundred milliseconds for the largest programs: not on a thread that others wait for.
-    coming = std::async(std::launch::async, [binary]() -> Result<std::shared_ptr<const attach::Plan>> {
-               const auto parsed = binary->parsed();
-               if (!parsed) {
-                 return fail(ErrorKind::kGone, "the program's file was written to");
-               }
-               // The names of callers lie in the file: it stays mapped, the parsed binary need not stay.
-               struct Held {
-                 std::shared_ptr<const elf::MappedFile> file;
-                 attach::Plan plan;
-               };
-               const auto held = std::make_shared<const Held>(
-                   Held{parsed->file, TRY(attach::plan_call_sites(parsed->binary, binary->plan()))});
-               parsed->file->forget_pages();
-               return std::shared_ptr<const attach::Plan>(held, &held->plan);
-             }).share();
+Result<std::shared_ptr<const attach::Plan>> Governor::call_sites_of(const Program& program) {
+  const auto parsed = program.parsed();
+  if (!parsed) {
+    return fail(ErrorKind::kGone, "the program's file was written to");
   }
-  return coming;
+  // The names of callers lie in the file: it stays mapped, the parsed binary need not stay.
+  struct Held {
+    std::shared_ptr<const elf::MappedFile> file;
+    attach::Plan plan;
+  };
+  const auto held =
+      std::make_shared<const Held>(Held{parsed->file, TRY(attach::plan_call_sites(parsed->binary, program.plan()))});
+  parsed->file->forget_pages();
+  return std::shared_ptr<const attach::Plan>(held, &held->plan);
+}
+
+bool Governor::lives(const Group& group, std::uint64_t now) {
+  return std::ranges::any_of(group.members,
+                             [now](const auto& member) { return now - member.second.since_ns >= kYoungNs; });
+}
+
+void Governor::plan_calls(std::uint64_t now) {
+  if (planning_.valid() && planning_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    return;
+  }
+  planning_ = {};
+  const auto wants = [this](const Group& group) {
+    return group.wants_calls && !group.coming.valid() &&
+           (group.crowded == 0 || site_numbers_.fits(group.crowded + kForFunctions));
+  };
+  Group* next = nullptr;
+  bool waits = false;  // one that was made, for a group that is young
+  for (auto& [id, group] : groups_) {
+    waits |= group.coming.valid();
+    if (wants(group) && (next == nullptr || (!lives(*next, now) && lives(group, now)))) {
+      next = &group;
+    }
+  }
+  // What is young may end before its plan is of use: no more than one such plan is kept.
+  if (next == nullptr || (waits && !lives(*next, now))) {
+    return;
+  }
+  planning_ = std::async(std::launch::async, [binary = next->binary] { return call_sites_of(*binary); }).share();
+  for (auto& [id, group] : groups_) {
+    if (group.binary == next->binary && wants(group)) {
+      group.coming = planning_;
+    }
+  }
 }
 
 void Governor::turn_to_calls(Group& group, std::uint64_t now) {
-  const bool lived = std::ranges::any_of(
-      group.members, [now](const auto& member) { return now - member.second.since_ns >= kYoungNs; });
-  if (!group.coming.valid() || !lived || group.coming.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+  if (!group.coming.valid() || !lives(group, now) ||
+      group.coming.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
     return;
   }
   const auto plan = std::exchange(group.coming, {}).get();
+  group.wants_calls = false;
   if (auto armed = plan ? arm_calls(group, *plan) : tl::unexpected(plan.error()); !armed) {
     log::debug("{}: probes stay on functions: {}", group.request.path, log::printable(armed.error().message));
   }
@@ -176,8 +202,17 @@ Result<void> Governor::arm_calls(Group& group, std::shared_ptr<const attach::Pla
     TRY(member.verify(*plan));
   }
   const auto count = static_cast<std::uint32_t>(plan->probes.size());
-  const auto first = site_numbers_.take(count);
+  const auto first = site_numbers_.fits(count + kForFunctions) ? site_numbers_.take(count) : std::nullopt;
   if (!first) {
+    if (crowded_ == 0) {
+      log::warn(
+          "{} call sites more are not to be had, {} are the most at once: programs are watched by their map "
+          "functions until others have ended",
+          count, MW_MAX_SITES - kForFunctions);
+    }
+    crowded_ += group.crowded == 0 ? 1 : 0;
+    group.crowded = count;
+    group.wants_calls = true;
     return fail(ErrorKind::kUnsupported, fmt::format("more than {} sites at once", MW_MAX_SITES));
   }
   const std::uint64_t links = ++last_id_;
@@ -231,13 +266,19 @@ const attach::ProbeSpec* Governor::probe_at(std::uint32_t site) const {
 
 std::vector<std::size_t> Governor::standing(const Armed& armed) const {
   std::vector<std::size_t> out;
-  if (const auto group = groups_.find(armed.group_); group != groups_.end()) {
-    for (govern::SiteId site = 0; site < group->second.sites.probes.size(); ++site) {
-      if (group->second.sites.planner->site(site).armed) {
-        out.push_back(group->second.sites.probes[site]);
-      }
+  const auto group = groups_.find(armed.group_);
+  if (group == groups_.end() || group->second.by_calls) {
+    return out;
+  }
+  const Sites& sites = group->second.sites;
+  const std::uint64_t now = clock_.monotonic_ns();
+  for (const govern::Link& link : sites.planner->links()) {
+    if (link.until_ns > now) {  // the switcher ends it by itself, and tells later
+      std::ranges::transform(link.sites, std::back_inserter(out),
+                             [&](govern::SiteId site) { return sites.probes[site]; });
     }
   }
+  std::ranges::sort(out);
   return out;
 }
 

@@ -37,7 +37,12 @@ void Watcher::finish() {
   }
   finished_ = true;
   cpu_.read_all();
-  armed_at_end_ = governor_->totals().sites_armed;
+  const Governor::Totals totals = governor_->totals();
+  armed_at_end_ = totals.sites_armed;
+  if (totals.crowded > 0) {
+    log::warn("{} programs were watched by their map functions: their call sites were more than could be had at once",
+              totals.crowded);
+  }
   std::vector<int> pids;
   // Nothing the target pays for outlives this; one that is frozen at this moment is still known below.
   for (auto& [pid, watched] : targets_) {
