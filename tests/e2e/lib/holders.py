@@ -8,7 +8,7 @@ from .dossier import crashed
 from .fixtures import NEWEST, SOURCES, build
 from .freeze import all_stopped
 from .harness import case, expect, say, wait_for
-from .process import Mapwatch, Process
+from .process import Mapwatch, Process, run_to_end
 from .report_page import Page, check_company
 
 ATTEMPTS = 5
@@ -72,11 +72,20 @@ def check_text(text, know):
     expect(-1 not in places and places == sorted(places), f"order of report.txt: {places}")
 
 
+def check_replay(context, recording, crash):
+    """A replay tells what was read of the frozen process, too."""
+    _, out, err = run_to_end(context, "replay", recording, "-o", "json")
+    told = [one for one in map(json.loads, out.splitlines()) if one["kind"] == "crash"]
+    expect(told == [crash], f"replay: {told}, it was {crash}; {err[-300:]}")
+
+
 def slow_and_quick(context, version, mode, op):
     """The slow writer is in its write when the other goroutine dies of it, but for the moment in which it ends."""
     for attempt in range(ATTEMPTS):
-        watched, crash = crashed(context, context.scratch / f"state-{attempt}", binary=build(version, mode, "holders"),
-                                 scenario=op, pace="0")
+        recording = context.scratch / f"{attempt}.mwrec"
+        watched, crash = crashed(context, context.scratch / f"state-{attempt}", "--record", recording,
+                                 binary=build(version, mode, "holders"), scenario=op, pace="0")
+        check_replay(context, recording, crash)
         know = said(watched.target)
         company, text = read(crash)
         check_inside(company, know, crash)
