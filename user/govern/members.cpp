@@ -50,7 +50,9 @@ void Members::settle(Member& member, const MemberSample& sample, double cpu_ns, 
   const double allowed_second = 5 * std::max(budget * second.cpu_ns, floor * kSecondNs);
   const double allowed_ten = std::max(budget * ten.cpu_ns, 10 * floor * kSecondNs);
   member.cpus = second.cpu_ns / kSecondNs;
-  member.steadiness = member.ledger.steadiness();
+  // What the floor allows flows steadily, whatever the process does.
+  const double by_floor = ten.cpu_ns > 0 ? std::min(1.0, 10 * floor * kSecondNs / (budget * ten.cpu_ns + 1)) : 1;
+  member.steadiness = std::max(member.ledger.steadiness(), by_floor * by_floor);
   member.peak_cpus = std::max(member.cpus, member.peak_cpus * std::exp(-elapsed_ns / kPeakNs));
   member.rate = std::max(budget * std::min(second.cpu_ns, ten.cpu_ns / 10), floor * kSecondNs);
   member.left_ns = std::min(allowed_second - second.cost_ns, allowed_ten - ten.cost_ns);
