@@ -112,6 +112,7 @@ struct MemberLimits {
   std::uint32_t epoch = 0;            ///< another one each time: mw_policy::epoch
   std::uint64_t hits = UINT64_MAX;    ///< that are looked at from now on; beyond, it trips. UINT64_MAX: no limit
   std::uint32_t dwell_share_ppm = 0;  ///< mw_policy::share_ppm
+  std::uint64_t dwell_burst_ns = 0;   ///< mw_policy::burst_ns
 };
 
 struct Plan {
