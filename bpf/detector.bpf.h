@@ -5,6 +5,7 @@
 #include <adopt.bpf.h>
 #include <allowance.bpf.h>
 #include <emit.bpf.h>
+#include <learn.bpf.h>
 #include <limit.bpf.h>
 #include <watch.bpf.h>
 
@@ -325,6 +326,9 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     at_site->hits += 1;
   }
   mw_note_doing(&hit, ctx);
+  if (hit.policy->flags & MW_POLICY_LEARN && hit.site_class != MW_SITE_CALL) {
+    mw_learn_caller(ctx, &hit);
+  }
 
   hit.index = mw_slot_index(hit.tgid, hit.map);
   struct mw_slot* slot = mw_slot_at(hit.index);

@@ -33,6 +33,7 @@ typedef long long mw_s64;
 #define MW_MAX_TARGETS 4096 /* processes watched at once */
 #define MW_SLOTS 65536u     /* watch table, direct-mapped, power of two */
 #define MW_PAIRS 16384u     /* allowance table by pair of sites, power of two */
+#define MW_CALLERS 4096u    /* callers of map functions that are learnt, direct-mapped, power of two */
 #define MW_DOINGS 8192u     /* last operation by goroutine, direct-mapped, power of two */
 #define MW_MAX_DYING 64     /* crashes written down at once */
 
@@ -104,7 +105,17 @@ enum mw_policy_flags {
   MW_POLICY_PARTIAL = 16,   /* some sites are not armed at times: what was recorded may not be the last that happened */
   MW_POLICY_ADOPTED = 32,   /* by the kernel side, until the user side has looked at the process */
   MW_POLICY_IGNORE = 64,    /* not watched, though probes of its file stand in it */
+  MW_POLICY_LEARN = 128,    /* hits of function probes are counted by caller: struct mw_caller_count */
 };
+
+/* Hits of a function probe by the code that called it (MW_POLICY_LEARN). A newcomer takes a colliding entry over. */
+struct mw_caller_count {
+  mw_u64 pc; /* return address */
+  mw_u32 tgid;
+  mw_u32 site; /* of the function's probe */
+  mw_u64 hits;
+};
+MW_ASSERT_SIZE(struct mw_caller_count, 24);
 
 /* What a process may be charged, by tgid (in the initial PID namespace). */
 struct mw_policy {

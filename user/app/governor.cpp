@@ -20,6 +20,9 @@ namespace {
 
 /// A process that lives for less keeps the probes of functions.
 constexpr std::uint64_t kYoungNs = 1'000'000'000;
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+/// Of a direct call: e8 and a displacement of 32 bits.
+constexpr std::uint64_t kCallBytes = 5;
 /// Text that breakpoints may make private to a process (design.md section 4).
 constexpr std::size_t kMostText = std::size_t{4} << 20;
 constexpr std::size_t kPage = 4096;
@@ -187,6 +190,11 @@ void Governor::turn_to_calls(Group& group, std::uint64_t now) {
   }
   const auto plan = std::exchange(group.coming, {}).get();
   group.wants_calls = false;
+  for (const auto& [tgid, member] : group.members) {
+    if (auto off = kernel_.set_flag(tgid, MW_POLICY_LEARN, false); !off && off.error().kind != ErrorKind::kGone) {
+      log::print_error(off.error());
+    }
+  }
   if (auto armed = plan ? arm_calls(group, *plan) : tl::unexpected(plan.error()); !armed) {
     log::debug("{}: probes stay on functions: {}", group.request.path, log::printable(armed.error().message));
   }
@@ -199,7 +207,7 @@ Result<void> Governor::arm_calls(Group& group, std::shared_ptr<const attach::Pla
                 fmt::format("its call sites would make {} KiB of its text private", pages * kPage / 1024));
   }
   for (const auto& [tgid, member] : group.members) {
-    TRY(member.verify(*plan));
+    TRY(member.who.verify(*plan));
   }
   const auto count = static_cast<std::uint32_t>(plan->probes.size());
   const auto first = site_numbers_.fits(count + kForFunctions) ? site_numbers_.take(count) : std::nullopt;
@@ -226,6 +234,7 @@ Result<void> Governor::arm_calls(Group& group, std::shared_ptr<const attach::Pla
   by_links_.erase(group.links);
   read_sites(group);
   sites->planner->inherit(*group.sites.planner);
+  sites->planner->expect(learnt(group, *sites), kSecondNs);
   group.sites = std::move(*sites);
   group.links = links;
   group.request.first_site = *first;
@@ -240,7 +249,53 @@ void Governor::give_back(const Sites& sites) {
   site_numbers_.give_back(sites.first, static_cast<std::uint32_t>(sites.plan->probes.size()));
 }
 
-Result<void> Governor::join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, Verify verify) {
+// How hot a function is its planner knows; its callers have parts of that.
+std::vector<govern::SiteHits> Governor::learnt(const Group& group, const Sites& calls) const {
+  struct Caller {
+    govern::SiteId site = 0;
+    std::uint32_t function = 0;
+    std::uint64_t hits = 0;
+  };
+  std::vector<Caller> callers;
+  std::map<std::uint32_t, std::uint64_t> of_function;
+  for (const auto& [tgid, member] : group.members) {
+    const auto counted = kernel_.callers(tgid);
+    if (!counted) {
+      log::print_error(counted.error());
+      continue;
+    }
+    for (const mw_caller_count& each : *counted) {
+      of_function[each.site] += each.hits;
+      const std::uint64_t address = each.pc - member.who.bias - kCallBytes;
+      const auto& probes = calls.plan->probes;
+      const auto probe = std::ranges::lower_bound(probes, address, {}, &attach::ProbeSpec::address);
+      const auto index = static_cast<std::uint32_t>(probe - probes.begin());
+      const auto site = std::ranges::lower_bound(calls.probes, index);
+      if (probe != probes.end() && probe->address == address && site != calls.probes.end() && *site == index) {
+        callers.push_back({static_cast<govern::SiteId>(site - calls.probes.begin()), each.site, each.hits});
+      }
+    }
+  }
+  std::map<govern::SiteId, double> rates;
+  for (const Caller& caller : callers) {
+    const std::uint32_t index = caller.function - group.sites.first;
+    const auto function = std::ranges::lower_bound(group.sites.probes, index);
+    if (function == group.sites.probes.end() || *function != index) {
+      continue;  // counted by a planner before
+    }
+    const auto id = static_cast<govern::SiteId>(function - group.sites.probes.begin());
+    const double part = static_cast<double>(caller.hits) / static_cast<double>(of_function[caller.function]);
+    rates[caller.site] += part * group.sites.planner->site(id).hits_per_cpu_s;
+  }
+  std::vector<govern::SiteHits> hits;
+  for (const auto& [site, rate] : rates) {
+    hits.push_back({site, govern::whole_ns(rate), 0});
+  }
+  return hits;
+}
+
+Result<void> Governor::join(const Armed& armed, Joining joining) {
+  const std::uint32_t tgid = joining.tgid;
   const auto group = groups_.find(armed.group_);
   if (group == groups_.end()) {
     return fail(ErrorKind::kGone, fmt::format("the probes of process {} were taken out", tgid));
@@ -248,7 +303,10 @@ Result<void> Governor::join(const Armed& armed, std::uint32_t tgid, std::uint32_
   const mw_target_counts counts = TRY(kernel_.target_counters(tgid));
   const std::uint64_t now = clock_.monotonic_ns();
   members_[tgid] = armed.group_;
-  group->second.members.insert_or_assign(tgid, Member{cpus, std::move(verify), now, cpu_ns(tgid), counts, {}, false});
+  if (group->second.coming.valid()) {
+    TRY(kernel_.set_flag(tgid, MW_POLICY_LEARN, true));
+  }
+  group->second.members.insert_or_assign(tgid, Member{std::move(joining), now, cpu_ns(tgid), true, counts, {}, false});
   TRY(apply_now(group->second, tick(group->second, now)));
   set_timer();
   return {};

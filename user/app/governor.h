@@ -58,8 +58,14 @@ class Governor {
   Result<std::shared_ptr<Armed>> arm(std::shared_ptr<const Program> binary, attach::AttachRequest request, int exe_fd);
   /// A process whose policy stands pays for these probes from now on, and what the planner wants at first stands when
   /// it returns: function probes first, and after a second of its life those of call sites in their place.
-  /// `cpus`: how many of its threads run at once.
-  Result<void> join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, Verify verify);
+  struct Joining {
+    std::uint32_t tgid = 0;
+    std::uint32_t cpus = 1;      ///< how many of its threads run at once
+    std::uint64_t bias = 0;      ///< load bias
+    std::uint64_t lived_ns = 0;  ///< since it was started
+    Verify verify;
+  };
+  Result<void> join(const Armed& armed, Joining joining);
   /// Places in the binary's own plan of those of its map probes that stand until something else is asked for or their
   /// time is over; none once call sites are in their place.
   std::vector<std::size_t> standing(const Armed& armed) const;
@@ -90,10 +96,10 @@ class Governor {
  private:
   friend class Armed;
   struct Member {
-    std::uint32_t cpus = 1;
-    Verify verify;
+    Joining who;
     std::uint64_t since_ns = 0;
     std::uint64_t cpu_ns = 0;  ///< as last read
+    bool fresh = true;         ///< no planner has seen it
     mw_target_counts counts = {};
     std::optional<std::uint32_t> tripped;  ///< the epoch
     bool partial = false;                  ///< as its policy says
@@ -151,6 +157,8 @@ class Governor {
   /// Call sites in place of functions, when they are known and the process has lived for a second.
   void turn_to_calls(Group& group, std::uint64_t now);
   Result<void> arm_calls(Group& group, std::shared_ptr<const attach::Plan> plan);
+  /// Hits of these call sites in a second of CPU time, by what the probes of functions saw of their callers.
+  std::vector<govern::SiteHits> learnt(const Group& group, const Sites& calls) const;
   void give_back(const Sites& sites);
   void take_done();
   void set_timer();

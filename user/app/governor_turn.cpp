@@ -53,14 +53,17 @@ std::vector<govern::MemberSample> Governor::read_members(Group& group) {
     const mw_target_counts counts = kernel_.target_counters(tgid).value_or(member.counts);
     govern::MemberSample sample;
     sample.member = tgid;
-    sample.cpu_ns = used - member.cpu_ns;
+    // What it used before is spread over its life: how much of it was of late is not known.
+    sample.cpu_ns = member.fresh ? used : used - member.cpu_ns;
+    sample.cpu_over_ns = member.fresh ? member.who.lived_ns : 0;
     sample.held_ns = counts.held_ns - member.counts.held_ns;
     sample.hits = counts.hits - member.counts.hits;
-    sample.cpus = member.cpus;
+    sample.cpus = member.who.cpus;
     sample.tripped = member.tripped.has_value();
     sample.epoch = member.tripped.value_or(0);
     cost_ns_ += static_cast<double>(sample.held_ns);
     member.cpu_ns = used;
+    member.fresh = false;
     member.counts = counts;
     member.tripped.reset();
     members.push_back(sample);
@@ -89,7 +92,7 @@ void Governor::set_limits(Group& group, const govern::Plan& plan) {
   for (auto& [tgid, member] : group.members) {
     if (member.partial != plan.partial) {
       member.partial = plan.partial;
-      tell(kernel_.set_partial(tgid, plan.partial));
+      tell(kernel_.set_flag(tgid, MW_POLICY_PARTIAL, plan.partial));
     }
   }
   if (settings_.sampling == govern::Sampling::kFull) {

@@ -114,7 +114,8 @@ Result<void> Watcher::add(int pid, Match reach) {
     return set;
   }
   auto probes = arms_->attach(arm, watched.target, reach);
-  auto armed = probes ? governor_->join(**probes, tgid, cpus.effective(), verifier(watched))
+  auto armed = probes ? governor_->join(**probes, {tgid, cpus.effective(), bias,
+                                                   watched.target.lived_ns(clock_.boottime_ns()), verifier(watched)})
                       : Result<void>(tl::unexpected(std::move(probes).error()));
   if (!armed) {
     give_up();

@@ -103,8 +103,10 @@ class Kernel {
   };
   /// kGone when the process is not watched any more.
   Result<void> set_limits(std::uint32_t tgid, const Limits& limits);
-  /// Whether some of its sites are not armed, now or at times (MW_POLICY_PARTIAL). kGone likewise.
-  Result<void> set_partial(std::uint32_t tgid, bool partial);
+  /// MW_POLICY_PARTIAL or MW_POLICY_LEARN. kGone likewise.
+  Result<void> set_flag(std::uint32_t tgid, mw_policy_flags flag, bool on);
+  /// Who called its map functions while it had MW_POLICY_LEARN.
+  Result<std::vector<mw_caller_count>> callers(std::uint32_t tgid) const;
   /// Ring of mw_freeze_note: the guardian's.
   int freeze_notes_fd() const;
   /// Array of one word, which the guardian sets to 1 and back: without it nothing is frozen.

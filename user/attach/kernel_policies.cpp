@@ -153,9 +153,9 @@ Result<void> Kernel::set_limits(std::uint32_t tgid, const Limits& limits) {
   });
 }
 
-Result<void> Kernel::set_partial(std::uint32_t tgid, bool partial) {
-  return impl_->change_policy(tgid, [partial](mw_policy& policy) {
-    policy.flags = (policy.flags & ~std::uint32_t{MW_POLICY_PARTIAL}) | (partial ? MW_POLICY_PARTIAL : 0);
+Result<void> Kernel::set_flag(std::uint32_t tgid, mw_policy_flags flag, bool on) {
+  return impl_->change_policy(tgid, [flag, on](mw_policy& policy) {
+    policy.flags = (policy.flags & ~static_cast<std::uint32_t>(flag)) | (on ? static_cast<std::uint32_t>(flag) : 0);
   });
 }
 

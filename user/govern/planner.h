@@ -142,6 +142,7 @@ struct SiteState {
   Place place = Place::kWaiting;  ///< kWaiting: its first trial is to come; kRefused: the kernel would not attach it
   bool armed = false;             ///< now
   double hits_per_s = 0;          ///< while armed
+  double hits_per_cpu_s = 0;      ///< the same by a second of the group's CPU time
   double armed_share = 0;         ///< of the time to come, as planned
   double measured_share = 0;      ///< of its time so far
   double windows_per_s = 0;       ///< kVisited: how often it is visited
