@@ -138,7 +138,7 @@ MW_ASSERT_SIZE(struct mw_policy, 64);
 
 /* What was counted at one site. Per CPU; the user side sums them. */
 struct mw_site_counts {
-  mw_u64 hits;
+  mw_u64 hits;       /* traps there, counted operations or not */
   mw_u64 candidates; /* of these, on a map that two goroutines use, one of them writing */
 };
 MW_ASSERT_SIZE(struct mw_site_counts, 16);

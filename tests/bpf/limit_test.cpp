@@ -49,9 +49,19 @@ TEST_F(LimitTest, BeyondTheLimitHitsArePaidForButNotLookedAtAndThatIsToldOnce) {
   write(1000);
   EXPECT_EQ(machine_.counters.hits, 64u);
   EXPECT_EQ(machine_.targets[0].hits, 1000u) << "each is a trap all the same";
+  EXPECT_EQ(machine_.sites[7].hits, 1000u) << "and the governor knows where";
   ASSERT_EQ(machine_.overs.size(), 1u);
   EXPECT_EQ(machine_.overs[0].epoch, 7u);
   EXPECT_EQ(machine_.overs[0].head.tgid, 100u);
+}
+
+// A read of a nil map is no operation that could race, but a trap.
+TEST_F(LimitTest, NilMapsArePaidForAtTheirSite) {
+  GoMap nil;
+  machine_.hit(kA, MW_OP_READ, nil);
+  EXPECT_EQ(machine_.counters.hits, 0u);
+  EXPECT_EQ(machine_.targets[0].hits, 1u);
+  EXPECT_EQ(machine_.sites[7].hits, 1u);
 }
 
 TEST_F(LimitTest, ANewEpochStartsTheCountAgain) {
