@@ -3,6 +3,7 @@ programs that live for milliseconds, and what one busy process costs the others 
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -52,7 +53,9 @@ def idle(context, sample, seconds):
     result = {"start_s": started, "cpu": sum(cpu), "rss": own.rss(mapwatch.pid)[0], "heap": own.rss(mapwatch.pid)[1],
               "guardian_rss": sum(own.rss(g)[0] for g in guard), "fds": own.descriptors(mapwatch.pid)}
     begin = time.monotonic()
-    result["summary"] = mapwatch.stop()
+    mapwatch.signal(signal.SIGINT)
+    mapwatch.wait(120)
+    result["summary"] = mapwatch.summary()
     result["stop_s"] = time.monotonic() - begin
     return result
 
