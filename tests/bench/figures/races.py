@@ -130,14 +130,16 @@ def survival(bench):
     wanted = modes.watched(bench.modes or [modes.GOAL, "full"])
     sides = ["bare", *wanted]
     names = ["write_write", "write_read", "struct_key", "delete_write"]
-    rounds = max(2 * bench.runs, 4)
-    lives = {mode: {name: [] for name in names} for mode in sides}
+    rounds = 2 * bench.runs
+    records = Records("survival", bench, limit=bench.limit)
     for n in range(rounds):
         name = names[n % len(names)]
         for mode in sides[n % len(sides):] + sides[:n % len(sides)]:
-            result = run_once(bench, name, "100us", modes.flags_of(mode))
-            lives[mode][name].append((result["seconds"], result["crashed"]))
+            records.once({"mode": mode, "round": n}, lambda: run_once(bench, name, "100us", modes.flags_of(mode)))
         bench.report(f"survival: {n + 1} of {rounds} rounds")
+    lives = {mode: {name: [(r["seconds"], r["crashed"]) for r in records.of(mode=mode, scenario=name)] for name in names}
+             for mode in sides}
+    rounds = max(len(records.of(mode=mode)) for mode in sides)
     rows = []
     medians = {mode: stats.kaplan_meier_median([life for each in lives[mode].values() for life in each]) for mode in sides}
     for mode in wanted:
@@ -148,4 +150,4 @@ def survival(bench):
                      f"{p:.3f}, {observed:.0f} deaths for {expected:.1f}", 2 * rounds, p > 0.05 or observed < expected),
                  Row(f"survival, {mode}: medians with / without", ">= 0.8", (f"{ratio:.2f}" if ratio else "-") + f" ({both})",
                      2 * rounds, ratio >= 0.8 if ratio else None)]
-    return rows, lives
+    return rows, records.all
