@@ -33,9 +33,12 @@ typedef long long mw_s64;
 #define MW_MAX_TARGETS 4096 /* processes watched at once */
 #define MW_SLOTS 65536u     /* watch table, direct-mapped, power of two */
 #define MW_PAIRS 16384u     /* allowance table by pair of sites, power of two */
-#define MW_CALLERS 4096u    /* callers of map functions that are learnt, direct-mapped, power of two */
-#define MW_DOINGS 8192u     /* last operation by goroutine, direct-mapped, power of two */
-#define MW_MAX_DYING 64     /* crashes written down at once */
+/* Hits beyond mw_policy::hit_limit that are looked at all the same: most of a hit's price is the trap, which is paid
+ * until the probe is gone, and a race in a tight loop is seen then or not at all. */
+#define MW_OVERRUN 16384u
+#define MW_CALLERS 4096u /* callers of map functions that are learnt, direct-mapped, power of two */
+#define MW_DOINGS 8192u  /* last operation by goroutine, direct-mapped, power of two */
+#define MW_MAX_DYING 64  /* crashes written down at once */
 
 /* What a goroutine does to a map. Values are written to recorded files: never renumbered. */
 enum mw_op {
@@ -130,8 +133,9 @@ struct mw_policy {
   mw_u64 burst_ns;     /* the bucket's size */
   mw_u32 slot;         /* of its counters, below MW_MAX_TARGETS; filled by Kernel::set_policy */
   mw_u32 epoch;        /* of hit_limit: a new one starts the count again */
-  mw_u64 hit_limit;    /* hits that are looked at in this epoch; 0: all */
-  mw_u32 layout;       /* of its binary: hits of another layout are another link's on the same file, and not counted */
+  mw_u64
+      hit_limit; /* hits in this epoch until MW_EVENT_OVER, and MW_OVERRUN until no more are looked at; 0: no limit */
+  mw_u32 layout; /* of its binary: hits of another layout are another link's on the same file, and not counted */
   mw_u32 pad0;
 };
 MW_ASSERT_SIZE(struct mw_policy, 64);

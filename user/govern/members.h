@@ -12,10 +12,10 @@ namespace mapwatch::govern {
 
 /// How the budget is divided. What is left over covers surprises.
 struct Shares {
-  double always = 0.35;   ///< sites that are armed at all times
-  double visits = 0.2;    ///< visits of hot sites, switching included
-  double dwell = 0.3;     ///< held goroutines, at least; as a rule what the others leave
-  double planned = 0.75;  ///< all of these together
+  double always = 0.35;  ///< sites that are armed at all times
+  double visits = 0.2;   ///< visits of hot sites, switching included
+  double dwell = 0.3;    ///< held goroutines, at least; as a rule what the others leave
+  double planned = 0.9;  ///< all of these together
 };
 constexpr Shares kShares;
 

@@ -110,7 +110,7 @@ TEST(Members, DwellsGetWhatTheOthersLeave) {
   run(quiet, {sample(1, 1, 10)}, {9'000, 900, 0}, 150, now);
   now = kStart;
   run(charged, {sample(1, 1, 1000)}, {900'000, 900, 0}, 150, now);
-  EXPECT_NEAR(quiet.limits(1e6, 900, 0)[0].dwell_share_ppm, 7500, 300);
+  EXPECT_NEAR(quiet.limits(1e6, 900, 0)[0].dwell_share_ppm, 10'000 * kShares.planned, 300);
   const std::uint32_t least = charged.limits(1e6, 900, 0)[0].dwell_share_ppm;
   EXPECT_GE(least, 10'000 * kShares.dwell * 0.2) << "something, where others cost all that may be charged";
   EXPECT_LE(least, 10'000 * kShares.dwell * 0.4);
