@@ -5,6 +5,7 @@
 #include <adopt.bpf.h>
 #include <allowance.bpf.h>
 #include <emit.bpf.h>
+#include <learn.bpf.h>
 #include <limit.bpf.h>
 #include <watch.bpf.h>
 
@@ -298,6 +299,12 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     counters->ignored += 1;
     return 0;
   }
+  hit.site = MW_COOKIE_SITE(cookie);
+  /* Each trap is paid for, also of an operation on a nil map and beyond a limit: the governor must know where. */
+  struct mw_site_counts* at_site = mw_site_counts_of(hit.site);
+  if (at_site) {
+    at_site->hits += 1;
+  }
   struct mw_target_counts* charged = mw_target_counts_of(hit.policy);
   if (charged) {
     charged->hits += 1;
@@ -310,9 +317,11 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     return 0;
   }
   hit.op = MW_COOKIE_OP(cookie);
-  hit.site = MW_COOKIE_SITE(cookie);
   hit.arg = MW_COOKIE_ARG(cookie);
   hit.g = MW_REG(ctx, r14);
+  if (hit.policy->flags & MW_POLICY_LEARN && hit.site_class != MW_SITE_CALL) {
+    mw_learn_caller(ctx, &hit);
+  }
   int has_map = mw_decode_args(&hit, ctx);
   if (has_map <= 0) {
     counters->ignored += 1;
@@ -320,10 +329,6 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     return 0;
   }
   counters->hits += 1;
-  struct mw_site_counts* at_site = mw_site_counts_of(hit.site);
-  if (at_site) {
-    at_site->hits += 1;
-  }
   mw_note_doing(&hit, ctx);
 
   hit.index = mw_slot_index(hit.tgid, hit.map);

@@ -1,5 +1,6 @@
-/* How many hits a process may be charged until the governor looks again. The governor needs some milliseconds to learn
- * that a site has become hot and tens of them to detach it; meanwhile this keeps a hit as short as it can be. */
+/* How many hits a process may be charged until the governor looks again. The governor is told at once when they are
+ * used up, needs some milliseconds to learn which site has become hot and tens of them to detach it; where that takes
+ * longer this keeps a hit as short as it can be. */
 #ifndef MAPWATCH_LIMIT_BPF_H
 #define MAPWATCH_LIMIT_BPF_H
 
@@ -44,16 +45,19 @@ static MW_NOINLINE int mw_draw_credit(const struct mw_policy* policy, struct mw_
   if (before != epoch && __sync_val_compare_and_swap(&bucket->epoch, before, epoch) == before) {
     MW_STORE(bucket->hits_left, (mw_s64)policy->hit_limit);
   }
-  if (MW_LOAD(bucket->hits_left) <= 0) {
+  mw_s64 left = MW_LOAD(bucket->hits_left);
+  if (left <= 0) {
     mw_emit_over(bucket, epoch);
-    return 0;
+    if (left <= -(mw_s64)MW_OVERRUN) {
+      return 0;
+    }
   }
   __sync_fetch_and_add(&bucket->hits_left, -MW_CREDIT);
   counts->credit = MW_CREDIT - 1;
   return 1;
 }
 
-/* May this hit be looked at? No: the process has used up its hits of this epoch. */
+/* May this hit be looked at? No: the process has used up its hits of this epoch, and those that it may overrun by. */
 static __always_inline int mw_within_limit(const struct mw_policy* policy, struct mw_target_counts* counts) {
   if (policy->hit_limit == 0) {
     return 1;

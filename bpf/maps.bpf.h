@@ -68,6 +68,13 @@ struct {
 } mw_doings SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_CALLERS);
+  __type(key, mw_u32);
+  __type(value, struct mw_caller_count);
+} mw_callers SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
   __type(key, mw_u32);
@@ -152,6 +159,10 @@ static __always_inline struct mw_pair* mw_pair_at(mw_u32 index) {
 
 static __always_inline struct mw_doing* mw_doing_at(mw_u32 index) {
   return (struct mw_doing*)bpf_map_lookup_elem(&mw_doings, &index);
+}
+
+static __always_inline struct mw_caller_count* mw_caller_count_at(mw_u32 index) {
+  return (struct mw_caller_count*)bpf_map_lookup_elem(&mw_callers, &index);
 }
 
 static __always_inline struct mw_counters* mw_counters_here(void) {

@@ -32,10 +32,13 @@ struct mw_heat {
   mw_u64 end_g;   /* and whose it was */
   mw_u32 hits;    /* candidate hits */
   mw_u32 held;    /* dwells */
-  mw_u32 level;   /* dwell = base << level */
+  mw_u32 level;   /* dwell = base << level, at least */
   mw_u32 calm;    /* dwells in a row that nobody queued behind */
+  mw_u64 seen_ns; /* its last candidate hit */
+  mw_u32 queued;  /* somebody queued behind a dwell, not long ago */
+  mw_u32 pad0;
 };
-MW_ASSERT_SIZE(struct mw_heat, 48);
+MW_ASSERT_SIZE(struct mw_heat, 64);
 
 /* What a pair of sites (last accessor's, this one's) was served so far. Direct-mapped: a newcomer takes the entry over.
  */

@@ -33,8 +33,12 @@ typedef long long mw_s64;
 #define MW_MAX_TARGETS 4096 /* processes watched at once */
 #define MW_SLOTS 65536u     /* watch table, direct-mapped, power of two */
 #define MW_PAIRS 16384u     /* allowance table by pair of sites, power of two */
-#define MW_DOINGS 8192u     /* last operation by goroutine, direct-mapped, power of two */
-#define MW_MAX_DYING 64     /* crashes written down at once */
+/* Hits beyond mw_policy::hit_limit that are looked at all the same: most of a hit's price is the trap, which is paid
+ * until the probe is gone, and a race in a tight loop is seen then or not at all. */
+#define MW_OVERRUN 16384u
+#define MW_CALLERS 4096u /* callers of map functions that are learnt, direct-mapped, power of two */
+#define MW_DOINGS 8192u  /* last operation by goroutine, direct-mapped, power of two */
+#define MW_MAX_DYING 64  /* crashes written down at once */
 
 /* What a goroutine does to a map. Values are written to recorded files: never renumbered. */
 enum mw_op {
@@ -104,7 +108,17 @@ enum mw_policy_flags {
   MW_POLICY_PARTIAL = 16,   /* some sites are not armed at times: what was recorded may not be the last that happened */
   MW_POLICY_ADOPTED = 32,   /* by the kernel side, until the user side has looked at the process */
   MW_POLICY_IGNORE = 64,    /* not watched, though probes of its file stand in it */
+  MW_POLICY_LEARN = 128,    /* hits of function probes are counted by caller: struct mw_caller_count */
 };
+
+/* Hits of a function probe by the code that called it (MW_POLICY_LEARN). A newcomer takes a colliding entry over. */
+struct mw_caller_count {
+  mw_u64 pc; /* return address */
+  mw_u32 tgid;
+  mw_u32 site; /* of the function's probe */
+  mw_u64 hits;
+};
+MW_ASSERT_SIZE(struct mw_caller_count, 24);
 
 /* What a process may be charged, by tgid (in the initial PID namespace). */
 struct mw_policy {
@@ -119,15 +133,16 @@ struct mw_policy {
   mw_u64 burst_ns;     /* the bucket's size */
   mw_u32 slot;         /* of its counters, below MW_MAX_TARGETS; filled by Kernel::set_policy */
   mw_u32 epoch;        /* of hit_limit: a new one starts the count again */
-  mw_u64 hit_limit;    /* hits that are looked at in this epoch; 0: all */
-  mw_u32 layout;       /* of its binary: hits of another layout are another link's on the same file, and not counted */
+  mw_u64
+      hit_limit; /* hits in this epoch until MW_EVENT_OVER, and MW_OVERRUN until no more are looked at; 0: no limit */
+  mw_u32 layout; /* of its binary: hits of another layout are another link's on the same file, and not counted */
   mw_u32 pad0;
 };
 MW_ASSERT_SIZE(struct mw_policy, 64);
 
 /* What was counted at one site. Per CPU; the user side sums them. */
 struct mw_site_counts {
-  mw_u64 hits;
+  mw_u64 hits;       /* traps there, counted operations or not */
   mw_u64 candidates; /* of these, on a map that two goroutines use, one of them writing */
 };
 MW_ASSERT_SIZE(struct mw_site_counts, 16);

@@ -74,6 +74,35 @@ TEST_F(AllowanceTest, RarePairIsNotStarved) {
   EXPECT_GE(rare_dwells, 5u);
 }
 
+// Who comes by every millisecond is met by who stands there for long, from the start on; who comes every 60 us soon.
+TEST_F(AllowanceTest, DwellIsAsLongAsTheMapsPause) {
+  alternate(machine_.new_map(), 12, 1'000'000);
+  ASSERT_GT(machine_.counters.dwells, 5u);
+  const mw_u64 seldom = machine_.counters.dwell_ns / machine_.counters.dwells;
+  EXPECT_GT(seldom, 170'000u);
+  EXPECT_LT(seldom, 230'000u);
+
+  Machine often;
+  often.hold_all();
+  often.policies[100].flags = 0;
+  const GoMap& map = often.new_map();
+  for (int i = 0; i < 12; ++i) {
+    often.hit(i % 2 == 0 ? kA : kB, MW_OP_WRITE, map);
+    often.now += 10'000;
+  }
+  ASSERT_GT(often.counters.dwells, 5u);
+  EXPECT_LT(often.counters.dwell_ns / often.counters.dwells, 100'000u);
+}
+
+// A process that was not held before may be held for the whole burst at once.
+TEST_F(AllowanceTest, BucketIsFullAtFirst) {
+  machine_.policies[100].share_ppm = 1;
+  machine_.policies[100].burst_ns = 1'000'000;
+  alternate(machine_.new_map(), 100, 1'000);
+  EXPECT_GT(machine_.counters.dwell_ns, 400'000u);
+  EXPECT_LT(machine_.counters.dwell_ns, 1'300'000u);
+}
+
 // A dwell that others queue behind (they come to the map just after it) is not made longer; one that holds nobody up
 // is.
 TEST_F(AllowanceTest, DwellGrowsOnlyWhereNobodyQueues) {

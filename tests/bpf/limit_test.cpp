@@ -44,22 +44,34 @@ TEST_F(LimitTest, NoLimitIsNone) {
   EXPECT_TRUE(machine_.overs.empty());
 }
 
-TEST_F(LimitTest, BeyondTheLimitHitsArePaidForButNotLookedAtAndThatIsToldOnce) {
+TEST_F(LimitTest, TheLimitIsToldOnceAndFarBeyondItHitsAreNotLookedAt) {
   limit(7, 64);
-  write(1000);
-  EXPECT_EQ(machine_.counters.hits, 64u);
-  EXPECT_EQ(machine_.targets[0].hits, 1000u) << "each is a trap all the same";
+  write(64);
+  EXPECT_TRUE(machine_.overs.empty());
+  write(29'936);
+  EXPECT_EQ(machine_.counters.hits, 64u + MW_OVERRUN);
+  EXPECT_EQ(machine_.targets[0].hits, 30'000u) << "each is a trap all the same";
+  EXPECT_EQ(machine_.sites[7].hits, 30'000u) << "and the governor knows where";
   ASSERT_EQ(machine_.overs.size(), 1u);
   EXPECT_EQ(machine_.overs[0].epoch, 7u);
   EXPECT_EQ(machine_.overs[0].head.tgid, 100u);
 }
 
+// A read of a nil map is no operation that could race, but a trap.
+TEST_F(LimitTest, NilMapsArePaidForAtTheirSite) {
+  GoMap nil;
+  machine_.hit(kA, MW_OP_READ, nil);
+  EXPECT_EQ(machine_.counters.hits, 0u);
+  EXPECT_EQ(machine_.targets[0].hits, 1u);
+  EXPECT_EQ(machine_.sites[7].hits, 1u);
+}
+
 TEST_F(LimitTest, ANewEpochStartsTheCountAgain) {
   limit(1, 32);
-  write(100);
+  write(20'000);
   limit(2, 32);
-  write(100);
-  EXPECT_EQ(machine_.counters.hits, 64u);
+  write(20'000);
+  EXPECT_EQ(machine_.counters.hits, 64u + 2 * MW_OVERRUN);
   EXPECT_EQ(machine_.overs.size(), 2u);
 }
 
@@ -67,8 +79,8 @@ TEST_F(LimitTest, CreditOfAnOldEpochIsWorthNothing) {
   limit(1, 1000);
   write(3);
   limit(2, 16);
-  write(100);
-  EXPECT_EQ(machine_.counters.hits, 3u + 16u);
+  write(20'000);
+  EXPECT_EQ(machine_.counters.hits, 3u + 16u + MW_OVERRUN);
 }
 
 TEST_F(LimitTest, AnEventThatFindsTheRingFullIsCounted) {

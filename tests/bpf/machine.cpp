@@ -18,7 +18,7 @@ Reserved reserved;
 mw_freeze_note reserved_note;
 }  // namespace
 
-Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), doings(MW_DOINGS) {
+Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), doings(MW_DOINGS), callers(MW_CALLERS) {
   layout.goid = 8;
   layout.gopc = 16;
   layout.mark = 34;
@@ -225,6 +225,9 @@ mw_slot* mw_slot_at(mw_u32 index) { return index < machine->slots.size() ? &mach
 mw_heat* mw_heat_at(mw_u32 index) { return index < machine->heats.size() ? &machine->heats[index] : nullptr; }
 mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &machine->pairs[index] : nullptr; }
 mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &machine->doings[index] : nullptr; }
+mw_caller_count* mw_caller_count_at(mw_u32 index) {
+  return index < machine->callers.size() ? &machine->callers[index] : nullptr;
+}
 mw_counters* mw_counters_here() { return &machine->counters; }
 mw_site_counts* mw_site_counts_of(mw_u32 site) { return &machine->sites[site]; }
 mw_target_counts* mw_target_counts_of(const mw_policy* policy) { return &machine->targets[policy->slot]; }

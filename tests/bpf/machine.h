@@ -79,6 +79,7 @@ class Machine {
   std::vector<mw_heat> heats;
   std::vector<mw_pair> pairs;
   std::vector<mw_doing> doings;
+  std::vector<mw_caller_count> callers;
   mw_counters counters = {};
   std::map<mw_u32, mw_target_counts> targets;  ///< by slot
   std::map<mw_u32, mw_site_counts> sites;

@@ -21,6 +21,7 @@ mw_slot* mw_slot_at(mw_u32 index);
 mw_heat* mw_heat_at(mw_u32 index);
 mw_pair* mw_pair_at(mw_u32 index);
 mw_doing* mw_doing_at(mw_u32 index);
+mw_caller_count* mw_caller_count_at(mw_u32 index);
 mw_counters* mw_counters_here();
 mw_site_counts* mw_site_counts_of(mw_u32 site);
 mw_target_counts* mw_target_counts_of(const mw_policy* policy);

@@ -37,6 +37,9 @@ void take(const Chunk& chunk) {
     case ChunkTag::kSymbols:
       round_trip(decode_symbols(chunk.bytes()), decode_symbols);
       break;
+    case ChunkTag::kFrozen:
+      round_trip(decode_frozen(chunk.bytes()), decode_frozen);
+      break;
     case ChunkTag::kReported:
       round_trip(decode_reported(chunk.bytes()), decode_reported);
       break;
@@ -66,7 +69,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Chunk chunk;
   const auto* bytes = reinterpret_cast<const std::byte*>(data);
   chunk.payload.assign(bytes + 1, bytes + size);
-  constexpr ChunkTag kTags[] = {ChunkTag::kEvent,    ChunkTag::kProcess, ChunkTag::kSymbols,
+  constexpr ChunkTag kTags[] = {ChunkTag::kEvent,    ChunkTag::kProcess, ChunkTag::kSymbols, ChunkTag::kFrozen,
                                 ChunkTag::kReported, ChunkTag::kLost,    ChunkTag::kCounters};
   chunk.tag = kTags[data[0] % std::size(kTags)];
   take(chunk);

@@ -1,6 +1,7 @@
 #include "app/arms.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -47,6 +48,11 @@ Result<std::shared_ptr<Arm>> Arms::place(const attach::Target& target) {
   if (!site) {
     if (layout) {
       layouts_.give_back(*layout);
+    }
+    if (!std::exchange(told_full_, true)) {
+      log::warn(
+          "{} binaries and {} sites are the most at once: further programs are not watched until others have ended",
+          MW_MAX_LAYOUTS, MW_MAX_SITES);
     }
     return fail(
         ErrorKind::kUnsupported,
@@ -157,6 +163,10 @@ bool Arms::drop_an_idle_one() {
 
 void Arms::turn() {
   const std::uint64_t now = clock_.monotonic_ns();
+  if (now < next_look_ns_) {
+    return;
+  }
+  next_look_ns_ = now + kLookNs;
   std::erase_if(wide_, [&](const std::shared_ptr<Arm>& arm) {
     const bool held = arm.use_count() > 1;
     if (held) {

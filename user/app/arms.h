@@ -65,6 +65,7 @@ class Arms {
   };
   /// How long a file stays armed after its last process: the next run of a short-lived tool finds it so.
   static constexpr std::uint64_t kLingerNs = 10'000'000'000;
+  static constexpr std::uint64_t kLookNs = 100'000'000;
 
   /// `kernel`, `governor`, `sites` (numbers that are free) and `clock` must outlive it, and it the Arms' owners.
   Arms(attach::Kernel& kernel, Governor& governor, attach::Ranges& sites, const Clock& clock, Options options)
@@ -84,7 +85,8 @@ class Arms {
   /// What was counted at each site of `arm` so far, in the plan's order.
   Result<std::vector<mw_site_counts>> site_counts(const Arm& arm) const;
 
-  /// Disarms files that somebody wants to write to, and those that no process has run for long. Call it every 100 ms.
+  /// Disarms files that somebody wants to write to, and those that no process has run for long. Looks every 100 ms,
+  /// however often it is called.
   void turn();
   /// Disarms everything; all that was handed out is detached too.
   void clear();
@@ -108,6 +110,8 @@ class Arms {
   std::map<Inode, std::weak_ptr<Arm>> files_;
   std::map<std::uint32_t, std::weak_ptr<Arm>> by_layout_;
   std::vector<std::shared_ptr<Arm>> wide_;  ///< keeps them for kLingerNs
+  std::uint64_t next_look_ns_ = 0;
+  bool told_full_ = false;
 };
 
 }  // namespace mapwatch::app

@@ -7,7 +7,7 @@ namespace mapwatch::app {
 namespace {
 
 constexpr double kSecond = 1e9;
-constexpr double kNsPerLook = 5e6;
+constexpr double kNsPerLook = 20e6;
 
 }  // namespace
 

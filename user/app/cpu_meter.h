@@ -17,8 +17,8 @@ class CpuMeter {
   void add(int pid);
   /// Its last look (a zombie still shows its figures), then it counts no more.
   void drop(int pid);
-  /// Reads some of the processes: each about once a second, or every 5 ms times their number if that is longer, so that
-  /// this takes some 0.2 % of a CPU at the most. `now_ns`: CLOCK_MONOTONIC.
+  /// Reads some of the processes: each about once a second, or every 20 ms times their number if that is longer, so
+  /// that this takes some 0.2 % of a CPU at the most. `now_ns`: CLOCK_MONOTONIC.
   void turn(std::uint64_t now_ns);
   /// Reads all of them.
   void read_all();

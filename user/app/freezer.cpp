@@ -140,7 +140,7 @@ void Freezer::add(const attach::Target& target, const attach::Plan& plan, std::u
     held_.insert_or_assign(tgid, std::move(held));
     return {};
   };
-  if (auto added = add(); !added && added.error().kind != ErrorKind::kGone) {
+  if (auto added = add(); !added && added.error().kind != ErrorKind::kGone && target.check()) {
     log::warn("PID {} will not be frozen at a crash: {}", target.pid(), added.error().message);
   }
 }

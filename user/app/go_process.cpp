@@ -126,9 +126,13 @@ class Lister {
 
 Result<Listing> list_go_processes(const proc::ProcFs& procfs, const ListOptions& options) {
   Lister lister(procfs, options);
-  for (const int pid : TRY(procfs.pids())) {
-    if (pid != options.self) {
-      lister.look_at(pid);
+  const std::vector<int> pids = TRY(procfs.pids());
+  for (std::size_t i = 0; i < pids.size(); ++i) {
+    if (options.progress) {
+      options.progress(i, pids.size());
+    }
+    if (pids[i] != options.self) {
+      lister.look_at(pids[i]);
     }
   }
   return lister.take();

@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +41,8 @@ struct ListOptions {
   std::optional<uid_t> only_user = std::nullopt;  ///< nullopt: every user's
   std::string run_dir = "/run/mapwatch";          ///< where a mapwatch that watches already says so
   int self = 0;                                   ///< this process' id, left out
+  /// Told before each look how many of the processes were looked at, of how many; may be empty.
+  std::function<void(std::size_t done, std::size_t of)> progress = {};
 };
 
 /// Reads every process once; those that exit meanwhile, kernel threads and programs that are not Go are left out. Each

@@ -5,40 +5,20 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
-#include <set>
 
 #include <fmt/format.h>
 
-#include "attach/site_plan.h"
 #include "base/log.h"
 
 namespace mapwatch::app {
 
 namespace {
 
-/// A process that lives for less keeps the probes of functions.
-constexpr std::uint64_t kYoungNs = 1'000'000'000;
-/// Text that breakpoints may make private to a process (design.md section 4).
-constexpr std::size_t kMostText = std::size_t{4} << 20;
-constexpr std::size_t kPage = 4096;
-
-/// Pages of the file that a plan patches.
-std::size_t text_pages(const attach::Plan& plan) {
-  std::set<std::uint64_t> pages;
-  for (const attach::ProbeSpec& probe : plan.probes) {
-    pages.insert(probe.file_offset / kPage);
-  }
-  return pages.size();
-}
-
-std::uint32_t ppm(double budget) { return static_cast<std::uint32_t>(std::clamp(budget, 0.0, 1.0) * 1e6); }
-
 govern::Settings settings_of(const cli::Options& options, const govern::CostModel& costs, std::uint64_t seed) {
   govern::Settings settings;
   settings.costs = costs;
   settings.seed = seed;
-  settings.budget_ppm = ppm(options.budget);
+  settings.budget_ppm = static_cast<std::uint32_t>(std::clamp(options.budget, 0.0, 1.0) * 1e6);
   if (options.sample == "full") {
     settings.sampling = govern::Sampling::kFull;
   } else if (const std::size_t slash = options.sample.find('/'); slash != std::string::npos) {
@@ -119,97 +99,17 @@ Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const Program> bina
   group.sites = TRY(sites_of(functions, request.first_site, group.settings));
   attach::ProbeSet fatal = TRY(kernel_.attach(binary->plan(), request));
   group.request = request;
-  if (group.settings.sampling != govern::Sampling::kFull) {
-    group.coming = call_sites_of(binary);
-  }
+  group.wants_calls = group.settings.sampling != govern::Sampling::kFull;
   group.binary = std::move(binary);
   by_links_[group.links] = group.id;
   const std::uint64_t id = group.id;
   groups_.emplace(id, std::move(group));
+  plan_calls(clock_.monotonic_ns());
   return std::make_shared<Armed>(*this, id, std::move(fatal));
 }
 
-Governor::ComingPlan Governor::call_sites_of(const std::shared_ptr<const Program>& binary) {
-  std::erase_if(coming_, [this](const auto& entry) {
-    return std::ranges::none_of(groups_, [&](const auto& group) { return group.second.binary.get() == entry.first; });
-  });
-  ComingPlan& coming = coming_[binary.get()];
-  if (!coming.valid()) {
-    // Up to some hundred milliseconds for the largest programs: not on a thread that others wait for.
-    coming = std::async(std::launch::async, [binary]() -> Result<std::shared_ptr<const attach::Plan>> {
-               const auto parsed = binary->parsed();
-               if (!parsed) {
-                 return fail(ErrorKind::kGone, "the program's file was written to");
-               }
-               // The names of callers lie in the file: it stays mapped, the parsed binary need not stay.
-               struct Held {
-                 std::shared_ptr<const elf::MappedFile> file;
-                 attach::Plan plan;
-               };
-               const auto held = std::make_shared<const Held>(
-                   Held{parsed->file, TRY(attach::plan_call_sites(parsed->binary, binary->plan()))});
-               parsed->file->forget_pages();
-               return std::shared_ptr<const attach::Plan>(held, &held->plan);
-             }).share();
-  }
-  return coming;
-}
-
-void Governor::turn_to_calls(Group& group, std::uint64_t now) {
-  const bool lived = std::ranges::any_of(
-      group.members, [now](const auto& member) { return now - member.second.since_ns >= kYoungNs; });
-  if (!group.coming.valid() || !lived || group.coming.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-    return;
-  }
-  const auto plan = std::exchange(group.coming, {}).get();
-  if (auto armed = plan ? arm_calls(group, *plan) : tl::unexpected(plan.error()); !armed) {
-    log::debug("{}: probes stay on functions: {}", group.request.path, log::printable(armed.error().message));
-  }
-}
-
-Result<void> Governor::arm_calls(Group& group, std::shared_ptr<const attach::Plan> plan) {
-  const std::size_t pages = text_pages(*plan);
-  if (pages * kPage > kMostText) {
-    return fail(ErrorKind::kUnsupported,
-                fmt::format("its call sites would make {} KiB of its text private", pages * kPage / 1024));
-  }
-  for (const auto& [tgid, member] : group.members) {
-    TRY(member.verify(*plan));
-  }
-  const auto count = static_cast<std::uint32_t>(plan->probes.size());
-  const auto first = site_numbers_.take(count);
-  if (!first) {
-    return fail(ErrorKind::kUnsupported, fmt::format("more than {} sites at once", MW_MAX_SITES));
-  }
-  const std::uint64_t links = ++last_id_;
-  govern::Settings settings = group.settings;
-  settings.seed += links;
-  auto sites = sites_of(std::move(plan), *first, settings);
-  if (!sites) {
-    site_numbers_.give_back(*first, count);
-    return tl::unexpected(std::move(sites).error());
-  }
-  // Functions first come off, so that no operation is counted twice.
-  switcher_->end_group(group.links);
-  by_links_.erase(group.links);
-  read_sites(group);
-  sites->planner->inherit(*group.sites.planner);
-  group.sites = std::move(*sites);
-  group.links = links;
-  group.request.first_site = *first;
-  group.by_calls = true;
-  group.done.clear();
-  group.due = true;
-  by_links_[links] = group.id;
-  return {};
-}
-
-void Governor::give_back(const Sites& sites) {
-  site_numbers_.give_back(sites.first, static_cast<std::uint32_t>(sites.plan->probes.size()));
-}
-
-Result<void> Governor::join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, const cli::Options& options,
-                            Verify verify) {
+Result<void> Governor::join(const Armed& armed, Joining joining, const cli::Options& options) {
+  const std::uint32_t tgid = joining.tgid;
   const auto group = groups_.find(armed.group_);
   if (group == groups_.end()) {
     return fail(ErrorKind::kGone, fmt::format("the probes of process {} were taken out", tgid));
@@ -223,8 +123,11 @@ Result<void> Governor::join(const Armed& armed, std::uint32_t tgid, std::uint32_
   const mw_target_counts counts = TRY(kernel_.target_counters(tgid));
   const std::uint64_t now = clock_.monotonic_ns();
   members_[tgid] = armed.group_;
+  if (group->second.wants_calls) {
+    TRY(kernel_.set_flag(tgid, MW_POLICY_LEARN, true));
+  }
   group->second.members.insert_or_assign(
-      tgid, Member{cpus, ppm(options.budget), std::move(verify), now, cpu_ns(tgid), counts, {}, false});
+      tgid, Member{std::move(joining), wished.budget_ppm, now, cpu_ns(tgid), true, counts, {}, false});
   TRY(apply_now(group->second, tick(group->second, now)));
   set_timer();
   return {};
@@ -242,13 +145,19 @@ const attach::ProbeSpec* Governor::probe_at(std::uint32_t site) const {
 
 std::vector<std::size_t> Governor::standing(const Armed& armed) const {
   std::vector<std::size_t> out;
-  if (const auto group = groups_.find(armed.group_); group != groups_.end()) {
-    for (govern::SiteId site = 0; site < group->second.sites.probes.size(); ++site) {
-      if (group->second.sites.planner->site(site).armed) {
-        out.push_back(group->second.sites.probes[site]);
-      }
+  const auto group = groups_.find(armed.group_);
+  if (group == groups_.end() || group->second.by_calls) {
+    return out;
+  }
+  const Sites& sites = group->second.sites;
+  const std::uint64_t now = clock_.monotonic_ns();
+  for (const govern::Link& link : sites.planner->links()) {
+    if (link.until_ns > now) {  // the switcher ends it by itself, and tells later
+      std::ranges::transform(link.sites, std::back_inserter(out),
+                             [&](govern::SiteId site) { return sites.probes[site]; });
     }
   }
+  std::ranges::sort(out);
   return out;
 }
 

@@ -59,10 +59,17 @@ class Governor {
                                      const cli::Options& options);
   /// A process whose policy stands pays for these probes from now on, and what the planner wants at first stands when
   /// it returns: function probes first, and after a second of its life those of call sites in their place.
-  /// `cpus`: how many of its threads run at once. `options`: its budget.
-  Result<void> join(const Armed& armed, std::uint32_t tgid, std::uint32_t cpus, const cli::Options& options,
-                    Verify verify);
-  /// Places in the plan of the map probes that stand, as was asked for.
+  struct Joining {
+    std::uint32_t tgid = 0;
+    std::uint32_t cpus = 1;      ///< how many of its threads run at once
+    std::uint64_t bias = 0;      ///< load bias
+    std::uint64_t lived_ns = 0;  ///< since it was started
+    Verify verify;
+  };
+  /// `options`: its budget, and how it would be sampled.
+  Result<void> join(const Armed& armed, Joining joining, const cli::Options& options);
+  /// Places in the binary's own plan of those of its map probes that stand until something else is asked for or their
+  /// time is over; none once call sites are in their place.
   std::vector<std::size_t> standing(const Armed& armed) const;
   /// The probe of a site that is known to the kernel side, for as long as it is armed; null when it is nobody's.
   const attach::ProbeSpec* probe_at(std::uint32_t site) const;
@@ -109,18 +116,19 @@ class Governor {
     double cost_ns = 0;  ///< charged to all processes so far: hits, each by its instruction class, and held time
     std::uint64_t sites = 0;
     std::uint64_t sites_armed = 0;
-    double armed_share = 0;  ///< of the sites' time so far
+    double armed_share = 0;     ///< of the sites' time so far
+    std::uint64_t crowded = 0;  ///< files, so far, whose call sites were more than there were numbers for
   };
   Totals totals() const;
 
  private:
   friend class Armed;
   struct Member {
-    std::uint32_t cpus = 1;
+    Joining who;
     std::uint32_t budget_ppm = 0;
-    Verify verify;
     std::uint64_t since_ns = 0;
     std::uint64_t cpu_ns = 0;  ///< as last read
+    bool fresh = true;         ///< no planner has seen it
     mw_target_counts counts = {};
     std::optional<std::uint32_t> tripped;  ///< the epoch
     bool partial = false;                  ///< as its policy says
@@ -143,12 +151,15 @@ class Governor {
     govern::Settings settings;
     UniqueFd exe;  ///< the file that request.path names
     Sites sites;
-    ComingPlan coming;  ///< of call sites; not valid when they stand, or are not to be had
+    ComingPlan coming;  ///< of call sites; not valid before it is begun, and when it was taken
+    bool wants_calls = false;
+    std::uint32_t crowded = 0;  ///< it wants so many numbers of sites, more than were free; 0: it was not tried
     bool by_calls = false;
     std::map<std::uint32_t, Member> members;
     std::vector<govern::SiteSignal> signals;
     std::vector<govern::LinkDone> done;
     bool due = false;
+    std::uint64_t ticked_ns = 0;
     std::uint64_t next_ns = 0;
   };
 
@@ -169,10 +180,17 @@ class Governor {
   /// The planner for those of a plan's probes that it may arm and disarm.
   Result<Sites> sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first,
                          const govern::Settings& settings) const;
-  ComingPlan call_sites_of(const std::shared_ptr<const Program>& binary);
+  /// One of its processes has lived for a second.
+  static bool lives(const Group& group, std::uint64_t now);
+  /// Has the next plan of call sites made, one at a time: each takes memory, and CPU time for the largest programs.
+  void plan_calls(std::uint64_t now);
+  /// Takes up to a second for the largest programs: not for a thread that others wait for.
+  static Result<std::shared_ptr<const attach::Plan>> call_sites_of(const Program& program);
   /// Call sites in place of functions, when they are known and the process has lived for a second.
   void turn_to_calls(Group& group, std::uint64_t now);
   Result<void> arm_calls(Group& group, std::shared_ptr<const attach::Plan> plan);
+  /// Hits of these call sites in a second of CPU time, by what the probes of functions saw of their callers.
+  std::vector<govern::SiteHits> learnt(const Group& group, const Sites& calls) const;
   void give_back(const Sites& sites);
   void take_done();
   void set_timer();
@@ -187,7 +205,8 @@ class Governor {
   std::map<std::uint64_t, Group> groups_;            ///< by id
   std::map<std::uint32_t, std::uint64_t> members_;   ///< tgid to group
   std::map<std::uint64_t, std::uint64_t> by_links_;  ///< switcher's group to group
-  std::map<const Program*, ComingPlan> coming_;
+  ComingPlan planning_;                              ///< the last one that was begun
+  std::uint64_t crowded_ = 0;
   std::uint64_t last_id_ = 0;  ///< of both kinds
   double cost_ns_ = 0;
   double site_shares_ = 0;  ///< sum over the sites of groups that are gone

@@ -10,6 +10,12 @@
 
 namespace mapwatch::app {
 
+namespace {
+
+constexpr std::uint64_t kEarly = 8;  // a tick is due after 8/9 of its time
+
+}  // namespace
+
 std::uint64_t Governor::cpu_ns(std::uint32_t tgid) {
   clockid_t id = 0;
   timespec time = {};
@@ -47,15 +53,18 @@ std::vector<govern::MemberSample> Governor::read_members(Group& group) {
     const mw_target_counts counts = kernel_.target_counters(tgid).value_or(member.counts);
     govern::MemberSample sample;
     sample.member = tgid;
-    sample.cpu_ns = used - member.cpu_ns;
+    // What it used before is spread over its life: how much of it was of late is not known.
+    sample.cpu_ns = member.fresh ? used : used - member.cpu_ns;
+    sample.cpu_over_ns = member.fresh ? member.who.lived_ns : 0;
     sample.held_ns = counts.held_ns - member.counts.held_ns;
     sample.hits = counts.hits - member.counts.hits;
-    sample.cpus = member.cpus;
+    sample.cpus = member.who.cpus;
     sample.budget_ppm = member.budget_ppm;
     sample.tripped = member.tripped.has_value();
     sample.epoch = member.tripped.value_or(0);
     cost_ns_ += static_cast<double>(sample.held_ns);
     member.cpu_ns = used;
+    member.fresh = false;
     member.counts = counts;
     member.tripped.reset();
     members.push_back(sample);
@@ -69,6 +78,7 @@ govern::Plan Governor::tick(Group& group, std::uint64_t now) {
   const auto signals = std::exchange(group.signals, {});
   const auto done = std::exchange(group.done, {});
   govern::Plan plan = group.sites.planner->tick({now, hits, signals, members, done});
+  group.ticked_ns = now;
   group.next_ns = plan.next_ns;
   group.due = false;
   return plan;
@@ -83,7 +93,7 @@ void Governor::set_limits(Group& group, const govern::Plan& plan) {
   for (auto& [tgid, member] : group.members) {
     if (member.partial != plan.partial) {
       member.partial = plan.partial;
-      tell(kernel_.set_partial(tgid, plan.partial));
+      tell(kernel_.set_flag(tgid, MW_POLICY_PARTIAL, plan.partial));
     }
   }
   if (group.settings.sampling == govern::Sampling::kFull) {
@@ -92,7 +102,7 @@ void Governor::set_limits(Group& group, const govern::Plan& plan) {
   for (const govern::MemberLimits& limits : plan.limits) {
     // 0 is no limit to the kernel side.
     const std::uint64_t hits = limits.hits == UINT64_MAX ? 0 : std::max<std::uint64_t>(limits.hits, 1);
-    tell(kernel_.set_limits(limits.member, limits.epoch, hits, limits.dwell_share_ppm));
+    tell(kernel_.set_limits(limits.member, {limits.epoch, hits, limits.dwell_share_ppm, limits.dwell_burst_ns}));
   }
 }
 
@@ -170,9 +180,11 @@ void Governor::take_done() {
 void Governor::turn() {
   take_done();
   const std::uint64_t now = clock_.monotonic_ns();
+  plan_calls(now);
   for (auto& [id, group] : groups_) {
     turn_to_calls(group, now);
-    if (group.due || group.next_ns <= now) {
+    // A little early rather than each at a time of its own: 40 idle groups would wake this process 40 times a second.
+    if (group.due || group.next_ns <= now + (now - group.ticked_ns) / kEarly) {
       apply(group, tick(group, now));
     }
   }
@@ -205,6 +217,7 @@ Governor::Totals Governor::totals() const {
     }
     totals.sites += group.sites.probes.size();
   }
+  totals.crowded = crowded_;
   totals.armed_share = totals.sites > 0 ? shares / static_cast<double>(totals.sites) : 0;
   return totals;
 }

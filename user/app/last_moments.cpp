@@ -12,6 +12,9 @@
 namespace mapwatch::app {
 namespace {
 
+// Events that wait for their process to be followed: it is within milliseconds, or never.
+constexpr std::size_t kMostEarly = 256;
+
 bool has_ended(int pidfd) {
   pollfd end = {pidfd, POLLIN, 0};
   return ::poll(&end, 1, 0) == 1;
@@ -62,23 +65,39 @@ std::uint64_t LastMoments::follow(std::uint32_t pid, std::uint32_t tid, int pidf
   entry.noted = noted.has_value();
   entry.moments.blind = noted ? "" : noted.error().message;
   entry.since_ns = clock_.monotonic_ns();
+  std::erase_if(early_, [&](const auto& early) {
+    if (early.first != pid) {
+      return false;
+    }
+    if (now - early.second.at_ns <= limits_.end_ns) {  // older: another process had this number
+      add_other(entry.moments, early.second);
+    }
+    return true;
+  });
   wake();
   return entry.number;
+}
+
+void LastMoments::add_other(dossier::Ending& moments, const dossier::OtherFatal& other) {
+  if (moments.others.size() < dossier::kMostOthers) {
+    moments.others.push_back(other);
+  } else {
+    ++moments.more_others;
+  }
 }
 
 void LastMoments::also_fatal(std::uint32_t pid, const dossier::OtherFatal& other) {
   const std::lock_guard lock(mutex_);
   for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
-    if (entry->pid == pid) {
-      dossier::Ending& moments = entry->moments;
-      if (moments.others.size() < dossier::kMostOthers) {
-        moments.others.push_back(other);
-      } else {
-        ++moments.more_others;
-      }
+    if (entry->pid == pid && other.at_ns <= entry->moments.gone_ns.value_or(UINT64_MAX)) {
+      add_other(entry->moments, other);
       return;
     }
   }
+  if (early_.size() == kMostEarly) {
+    early_.pop_front();
+  }
+  early_.emplace_back(pid, other);
 }
 
 bool LastMoments::update(Entry& entry, std::uint64_t now, bool gone) {

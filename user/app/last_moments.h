@@ -4,12 +4,14 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "attach/dying_watch.h"
 #include "base/clock.h"
@@ -41,7 +43,8 @@ class LastMoments {
   /// The process of `pidfd` stands still and is about to be let go. Its calls are noted when this returns. A number to
   /// ask for it by.
   std::uint64_t follow(std::uint32_t pid, std::uint32_t tid, int pidfd);
-  /// Another goroutine of a process that is followed reached its fatal path.
+  /// Another goroutine of a process that is followed, or is about to be, reached its fatal path. (Its event may stand
+  /// in the ring before the one of the goroutine that had the process frozen.)
   void also_fatal(std::uint32_t pid, const dossier::OtherFatal& other);
   /// What is known now.
   dossier::Ending look(std::uint64_t number);
@@ -67,6 +70,7 @@ class LastMoments {
   /// Brings an entry up to date; true when it is over.
   bool update(Entry& entry, std::uint64_t now, bool gone);
   void wake() const;
+  static void add_other(dossier::Ending& moments, const dossier::OtherFatal& other);
 
   const Clock& clock_;
   const FollowLimits limits_;
@@ -75,6 +79,7 @@ class LastMoments {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::list<Entry> entries_;
+  std::deque<std::pair<std::uint32_t, dossier::OtherFatal>> early_;  ///< by pid, of processes not followed yet
   std::uint64_t numbers_ = 0;
   std::uint64_t finish_ns_ = 0;  ///< when finish() was called; 0: not yet
   bool telling_ = false;

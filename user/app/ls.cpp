@@ -2,8 +2,12 @@
 
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "app/go_process.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/write_all.h"
 
 namespace mapwatch::app {
@@ -17,7 +21,13 @@ Result<void> ls(const cli::Options& options) {
   if (!options.all) {
     list.only_user = ::getuid();
   }
+  const SystemClock clock;
+  Progress progress(STDERR_FILENO, !options.quiet, clock);
+  list.progress = [&progress](std::size_t done, std::size_t of) {
+    progress.show(fmt::format("mapwatch: {} of {} processes looked at", done, of));
+  };
   const Listing listing = TRY(list_go_processes(proc::ProcFs(options.procfs), list));
+  progress.clear();
   const bool json = options.output == cli::Output::kJson;
   TRY(write_all(STDOUT_FILENO, json ? listing_json(listing.processes) : listing_text(listing.processes), "stdout"));
   if (listing.unreadable > 0) {

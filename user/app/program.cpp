@@ -51,11 +51,20 @@ std::shared_ptr<const ParsedProgram> ParsedPrograms::find(const void* owner) {
   if (found == index_.end()) {
     return nullptr;
   }
+  make_room_for(owner);
   entries_.splice(entries_.begin(), entries_, found->second);
   return found->second->parsed;
 }
 
+void ParsedPrograms::make_room_for(const void* owner) {
+  // The pages of files count as mapwatch's memory as long as they are mapped; they come back from the page cache.
+  if (!entries_.empty() && entries_.front().owner != owner) {
+    entries_.front().parsed->file->forget_pages();
+  }
+}
+
 void ParsedPrograms::erase(std::list<Entry>::iterator entry) {
+  entry->parsed->file->forget_pages();  // somebody may hold it for the names in it
   bytes_ -= entry->bytes;
   index_.erase(entry->owner);
   entries_.erase(entry);
@@ -66,6 +75,7 @@ void ParsedPrograms::put(const void* owner, std::shared_ptr<const ParsedProgram>
   if (const auto found = index_.find(owner); found != index_.end()) {
     erase(found->second);
   }
+  make_room_for(owner);
   const std::size_t bytes = parsed->binary.heap_bytes();
   entries_.push_front({owner, std::move(parsed), bytes});
   index_.emplace(owner, entries_.begin());
@@ -101,6 +111,11 @@ Program::~Program() { cache_->drop(this); }
 
 void Program::add_file(int fd, const FileKey& key) {
   const std::lock_guard lock(mutex_);
+  // One that was deleted keeps its blocks on the disk for as long as it is open here.
+  std::erase_if(files_, [](const auto& file) {
+    struct stat status = {};
+    return ::fstat(file.first.get(), &status) != 0 || status.st_nlink == 0 || FileKey::of(status) != file.second;
+  });
   if (files_.size() < kMaxFiles) {
     if (UniqueFd own = duplicate(fd)) {
       files_.emplace_back(std::move(own), key);
@@ -126,6 +141,16 @@ std::shared_ptr<const ParsedProgram> Program::parsed() const {
 std::shared_ptr<const elf::GoBinary> Program::get() const {
   const auto program = parsed();
   return program ? std::shared_ptr<const elf::GoBinary>(program, &program->binary) : nullptr;
+}
+
+Result<UniqueFd> Program::file() const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [fd, key] : files_) {
+    if (unchanged(fd.get(), key)) {
+      return duplicate(fd.get());
+    }
+  }
+  return fail(ErrorKind::kGone, "the program's file was written to since it was read");
 }
 
 const Program::RuntimeFacts* Program::runtime() const {

@@ -31,7 +31,7 @@ struct ParsedProgram {
 };
 
 /// Parsed programs under a limit of bytes: those used last. What somebody holds lives on, whatever is forgotten here.
-/// Any thread.
+/// Only the one used last keeps pages of its file in memory. Any thread.
 class ParsedPrograms {
  public:
   explicit ParsedPrograms(std::size_t limit) : limit_(limit) {}
@@ -47,6 +47,7 @@ class ParsedPrograms {
     std::shared_ptr<const ParsedProgram> parsed;
     std::size_t bytes;
   };
+  void make_room_for(const void* owner);
   void erase(std::list<Entry>::iterator entry);
 
   mutable std::mutex mutex_;
@@ -77,6 +78,8 @@ class Program final : public elf::BinarySource {
   /// Null when no file of the program can be read as it was. Any thread.
   std::shared_ptr<const ParsedProgram> parsed() const;
   std::shared_ptr<const elf::GoBinary> get() const override;
+  /// Its file, opened for reading. kGone as parsed(). Any thread.
+  Result<UniqueFd> file() const;
   /// Found out at the first call, which may take some 30 ms. nullptr as parsed(). Any thread.
   const RuntimeFacts* runtime() const;
 

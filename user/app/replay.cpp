@@ -16,6 +16,7 @@
 #include "correlate/correlator.h"
 #include "ingest/record_file.h"
 #include "ingest/record_json.h"
+#include "report/frozen_record.h"
 #include "report/publisher.h"
 #include "report/suppressions.h"
 #include "report/writer.h"
@@ -29,6 +30,7 @@ using ingest::ChunkTag;
 // Bounds on what a recording may make us remember.
 constexpr std::size_t kMaxPrinted = 1u << 20;
 constexpr std::size_t kMaxLost = 1024;
+constexpr std::size_t kMaxFrozen = 1024;
 
 /// The recorded instant: what the reports say of when they left.
 class RecordedClock final : public Clock {
@@ -50,6 +52,7 @@ using Epochs = std::unordered_map<std::uint32_t, std::uint64_t>;
 struct Recorded {
   symbolize::RecordedSymbolizer symbols;
   std::map<std::tuple<std::uint32_t, std::uint64_t, std::string, std::uint64_t>, std::uint64_t> printed_ns;
+  std::map<std::tuple<std::uint32_t, std::uint64_t, std::string>, ingest::FrozenRecord> frozen;
   std::vector<ingest::LostRecord> lost;
   std::optional<ingest::CountersRecord> counters;
 };
@@ -65,6 +68,14 @@ Result<void> collect(const ingest::Chunk& chunk, Epochs& epochs, Recorded& recor
       ingest::SymbolRecord record = TRY(ingest::decode_symbols(chunk.bytes()));
       const std::uint64_t epoch = epochs[record.tgid];
       recorded.symbols.add(std::move(record), epoch);
+      break;
+    }
+    case ChunkTag::kFrozen: {
+      ingest::FrozenRecord record = TRY(ingest::decode_frozen(chunk.bytes()));
+      if (recorded.frozen.size() < kMaxFrozen) {
+        const std::tuple key(record.tgid, epochs[record.tgid], record.id);
+        recorded.frozen.emplace(key, std::move(record));
+      }
       break;
     }
     case ChunkTag::kReported: {
@@ -95,7 +106,9 @@ class Player {
         writer_(writer),
         clock_(clock),
         correlator_({.all_fatals = options.on_fatal == "all"}),
-        publisher_(publisher_options(options), recorded.symbols, writer, suppressions) {}
+        publisher_(publisher_options(options), recorded.symbols, writer, suppressions) {
+    publisher_.on_crash([this](report::CrashReport& crash) { add_frozen(crash); });
+  }
 
   Result<void> play(const ingest::Chunk& chunk) {
     if (chunk.tag == ChunkTag::kProcess) {
@@ -157,8 +170,20 @@ class Player {
         return;
       }
       clock_.set(printed_ns(finding));
+      publishing_ = tgid_of(finding);
       publisher_.set_lost_events(correlator_.lost_halves());
       publisher_.publish(finding);
+    }
+  }
+
+  static std::uint32_t tgid_of(const correlate::Finding& finding) {
+    return std::visit([](const auto& any) { return any.tgid; }, finding);
+  }
+
+  void add_frozen(report::CrashReport& crash) {
+    const auto found = recorded_.frozen.find({publishing_, epochs_[publishing_], crash.id});
+    if (found != recorded_.frozen.end()) {
+      report::add_frozen(found->second, crash);
     }
   }
 
@@ -166,7 +191,7 @@ class Player {
   std::uint64_t printed_ns(const correlate::Finding& finding) {
     const auto* hazard = std::get_if<correlate::Hazard>(&finding);
     const auto* crash = std::get_if<correlate::Crash>(&finding);
-    const std::uint32_t tgid = hazard != nullptr ? hazard->tgid : crash->tgid;
+    const std::uint32_t tgid = tgid_of(finding);
     const auto found = recorded_.printed_ns.find(
         {tgid, epochs_[tgid], hazard != nullptr ? hazard->id : crash->id, hazard != nullptr ? hazard->count : 0});
     return found != recorded_.printed_ns.end() ? found->second : last_ns_;
@@ -203,6 +228,7 @@ class Player {
   correlate::Correlator correlator_;
   report::Publisher publisher_;
   Epochs epochs_;
+  std::uint32_t publishing_ = 0;  ///< the process whose finding is being published
   std::uint64_t events_ = 0;
   std::uint64_t first_ns_ = 0;
   std::uint64_t last_ns_ = 0;

@@ -121,7 +121,10 @@ Result<void> Watcher::add(int pid, Match reach) {
     return set;
   }
   auto probes = arms_->attach(arm, watched.target, reach, *options);
-  auto armed = probes ? governor_->join(**probes, tgid, cpus.effective(), *options, verifier(watched))
+  auto armed = probes ? governor_->join(**probes,
+                                        {tgid, cpus.effective(), bias, watched.target.lived_ns(clock_.boottime_ns()),
+                                         verifier(watched)},
+                                        *options)
                       : Result<void>(tl::unexpected(std::move(probes).error()));
   if (!armed) {
     give_up();
@@ -133,8 +136,11 @@ Result<void> Watcher::add(int pid, Match reach) {
     give_up();
     return same;
   }
-  const std::vector<std::size_t> standing = governor_->standing(**probes);
-  for (const std::size_t site : attach::silent_sites(arm->plan(), memory.reader(), bias)) {
+  const std::vector<std::size_t> silent = attach::silent_sites(arm->plan(), memory.reader(), bias);
+  // Unless all are to stand for good, the switcher may have taken some out by now, its time being over.
+  const std::vector<std::size_t> standing =
+      options_.sample == "full" ? governor_->standing(**probes) : std::vector<std::size_t>();
+  for (const std::size_t site : silent) {
     if (!std::ranges::binary_search(standing, site) && !attach::is_fatal(arm->plan().probes[site])) {
       continue;
     }
@@ -168,11 +174,8 @@ Governor::Verify Watcher::verifier(const Watched& watched) const {
     }
     TRY(found->second.target.check());
     const auto memory = TRY(attach::ProcessMemory::open(found->second.target, proc::ProcFs(options_.procfs)));
-    const std::shared_ptr<const elf::GoBinary> binary = arm->program()->get();
-    if (!binary) {
-      return fail(ErrorKind::kGone, fmt::format("the program of process {} cannot be read again", pid));
-    }
-    TRY(attach::verify_bytes(plan, *binary, memory.reader(), bias));
+    const UniqueFd file = TRY(arm->program()->file());
+    TRY(attach::verify_bytes(plan, file.get(), memory.reader(), bias));
     return {};
   };
 }

@@ -7,6 +7,7 @@
 #include "app/watcher.h"
 #include "base/log.h"
 #include "ingest/record_json.h"
+#include "report/frozen_record.h"
 
 namespace mapwatch::app {
 
@@ -46,6 +47,7 @@ void Watcher::record_published(const report::Report& report, std::uint32_t tgid)
   } else if (const auto* crash = std::get_if<report::CrashReport>(&report)) {
     out.id = crash->id;
     out.printed_ns = crash->printed_ns;
+    record(ingest::ChunkTag::kFrozen, ingest::encode(report::to_record(tgid, *crash)));
   } else {
     return;
   }

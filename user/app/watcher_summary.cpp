@@ -78,7 +78,12 @@ void Watcher::finish() {
   }
   finished_ = true;
   cpu_.read_all();
-  armed_at_end_ = governor_->totals().sites_armed;
+  const Governor::Totals totals = governor_->totals();
+  armed_at_end_ = totals.sites_armed;
+  if (totals.crowded > 0) {
+    log::warn("{} programs were watched by their map functions: their call sites were more than could be had at once",
+              totals.crowded);
+  }
   const auto figures = governor_->figures();
   for (const auto& [pid, watched] : targets_) {
     if (const auto of = figures.find(static_cast<std::uint32_t>(pid)); of != figures.end()) {

@@ -94,11 +94,19 @@ class Kernel {
   /// Allows (MW_POLICY_FREEZE, MW_POLICY_FREEZE_ALL) or forbids (0) the kernel side to stop a watched process at its
   /// crash. kGone when the process is not watched any more.
   Result<void> set_freeze(std::uint32_t tgid, std::uint32_t flags);
-  /// From now on `tgid` may be charged `hits` (0: no limit), and held for `share_ppm` of wall time. A new `epoch`
-  /// starts the count again. kGone when the process is not watched any more.
-  Result<void> set_limits(std::uint32_t tgid, std::uint32_t epoch, std::uint64_t hits, std::uint32_t share_ppm);
-  /// Whether some of its sites are not armed, now or at times (MW_POLICY_PARTIAL). kGone likewise.
-  Result<void> set_partial(std::uint32_t tgid, bool partial);
+  /// What a process may be charged from now on.
+  struct Limits {
+    std::uint32_t epoch = 0;      ///< a new one starts the count of hits again
+    std::uint64_t hits = 0;       ///< 0: no limit
+    std::uint32_t share_ppm = 0;  ///< held, of wall time
+    std::uint64_t burst_ns = 0;   ///< held at once, where it was not held before
+  };
+  /// kGone when the process is not watched any more.
+  Result<void> set_limits(std::uint32_t tgid, const Limits& limits);
+  /// MW_POLICY_PARTIAL or MW_POLICY_LEARN. kGone likewise.
+  Result<void> set_flag(std::uint32_t tgid, mw_policy_flags flag, bool on);
+  /// Who called its map functions while it had MW_POLICY_LEARN.
+  Result<std::vector<mw_caller_count>> callers(std::uint32_t tgid) const;
   /// Ring of mw_freeze_note: the guardian's.
   int freeze_notes_fd() const;
   /// Array of one word, which the guardian sets to 1 and back: without it nothing is frozen.

@@ -12,10 +12,6 @@ namespace mapwatch::attach {
 
 namespace {
 
-/// Half a second's held time; two of the longest dwells at the least.
-constexpr std::uint64_t kBurstNsPerPpm = 500;
-constexpr std::uint64_t kLeastBurstNs = 400'000;
-
 mw_target_counts operator-(const mw_target_counts& now, const mw_target_counts& before) {
   return {now.hits - before.hits, now.held_ns - before.held_ns, now.overlaps - before.overlaps, 0, 0};
 }
@@ -148,18 +144,18 @@ Result<void> Kernel::set_freeze(std::uint32_t tgid, std::uint32_t flags) {
                               [flags](mw_policy& policy) { policy.flags = (policy.flags & ~kBoth) | (flags & kBoth); });
 }
 
-Result<void> Kernel::set_limits(std::uint32_t tgid, std::uint32_t epoch, std::uint64_t hits, std::uint32_t share_ppm) {
-  return impl_->change_policy(tgid, [=](mw_policy& policy) {
-    policy.epoch = epoch;
-    policy.hit_limit = hits;
-    policy.share_ppm = share_ppm;
-    policy.burst_ns = std::max(kLeastBurstNs, share_ppm * kBurstNsPerPpm);
+Result<void> Kernel::set_limits(std::uint32_t tgid, const Limits& limits) {
+  return impl_->change_policy(tgid, [&limits](mw_policy& policy) {
+    policy.epoch = limits.epoch;
+    policy.hit_limit = limits.hits;
+    policy.share_ppm = limits.share_ppm;
+    policy.burst_ns = limits.burst_ns;
   });
 }
 
-Result<void> Kernel::set_partial(std::uint32_t tgid, bool partial) {
-  return impl_->change_policy(tgid, [partial](mw_policy& policy) {
-    policy.flags = (policy.flags & ~std::uint32_t{MW_POLICY_PARTIAL}) | (partial ? MW_POLICY_PARTIAL : 0);
+Result<void> Kernel::set_flag(std::uint32_t tgid, mw_policy_flags flag, bool on) {
+  return impl_->change_policy(tgid, [flag, on](mw_policy& policy) {
+    policy.flags = (policy.flags & ~static_cast<std::uint32_t>(flag)) | (on ? static_cast<std::uint32_t>(flag) : 0);
   });
 }
 

@@ -1,4 +1,4 @@
-// Kernel's tables of who used which map, for the user side: read once, at a crash.
+// Kernel's tables of who used which map and from where, for the user side.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -20,22 +20,38 @@ Result<mw_slot> Kernel::last_accesses(std::uint32_t tgid, std::uint64_t map) con
   return slot;
 }
 
-Result<std::vector<mw_doing>> Kernel::last_operations(std::uint32_t tgid) const {
-  std::vector<std::uint32_t> keys(MW_DOINGS);
-  std::vector<mw_doing> all(MW_DOINGS);
+namespace {
+
+/// All of an array of `size` entries.
+template <typename Entry>
+Result<std::vector<Entry>> whole(const bpf_map* map, std::uint32_t size) {
+  std::vector<std::uint32_t> keys(size);
+  std::vector<Entry> all(size);
   std::uint32_t next = 0;
-  std::uint32_t count = MW_DOINGS;
+  std::uint32_t count = size;
   LIBBPF_OPTS(bpf_map_batch_opts, options);
   // ENOENT: that was all of it.
-  if (bpf_map_lookup_batch(bpf_map__fd(impl_->skeleton->maps.mw_doings), nullptr, &next, keys.data(), all.data(),
-                           &count, &options) != 0 &&
+  if (bpf_map_lookup_batch(bpf_map__fd(map), nullptr, &next, keys.data(), all.data(), &count, &options) != 0 &&
       errno != ENOENT) {
-    return fail_errno("cannot read the table of last operations");
+    return fail_errno(fmt::format("cannot read table {}", bpf_map__name(map)));
   }
   all.resize(std::min<std::size_t>(count, all.size()));
+  return all;
+}
+
+}  // namespace
+
+Result<std::vector<mw_doing>> Kernel::last_operations(std::uint32_t tgid) const {
+  auto all = TRY(whole<mw_doing>(impl_->skeleton->maps.mw_doings, MW_DOINGS));
   std::erase_if(all, [&](const mw_doing& doing) {
     return doing.g == 0 || doing.tgid != tgid || (doing.note & MW_NOTE_WRITING) != 0;
   });
+  return all;
+}
+
+Result<std::vector<mw_caller_count>> Kernel::callers(std::uint32_t tgid) const {
+  auto all = TRY(whole<mw_caller_count>(impl_->skeleton->maps.mw_callers, MW_CALLERS));
+  std::erase_if(all, [&](const mw_caller_count& caller) { return caller.pc == 0 || caller.tgid != tgid; });
   return all;
 }
 

@@ -30,6 +30,16 @@ class Ranges {
     return found == free_.end() ? std::nullopt : std::optional(cut(found, found->first, count));
   }
 
+  /// Whether take(count) would give some.
+  bool fits(std::uint32_t count) const {
+    for (const auto& [first, length] : free_) {
+      if (length >= count) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /// Of what take() gave, whole.
   void give_back(std::uint32_t first, std::uint32_t count) {
     if (count == 0) {

@@ -121,12 +121,13 @@ Result<TextNotes> verify_bytes(const Plan& plan, const MemoryReader& file, const
                                std::uint64_t bias) {
   TextNotes notes;
   TextAtProbes text(plan, memory, bias);
+  TextAtProbes original(plan, file, 0);
   for (std::size_t i = 0; i < plan.probes.size(); ++i) {
     const ProbeSpec& probe = plan.probes[i];
     const std::span<const std::uint8_t> expected = probe.bytes.span();
     std::array<std::uint8_t, arch::kMaxInstruction> buffer;
     const std::span<std::uint8_t> found(buffer.data(), expected.size());
-    if (expected.empty() || !file(probe.address, found) || !std::ranges::equal(found, expected)) {
+    if (expected.empty() || !original.read(i, found) || !std::ranges::equal(found, expected)) {
       return fail(ErrorKind::kGone,
                   fmt::format("the executable changed since it was read: {} at {:#x} is not {} any more",
                               probe.function, probe.address, hex(expected)),

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -22,8 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kUnfinished = ".unfinished-";
-constexpr std::string_view kSums = "SHA256SUMS";
-constexpr std::uint64_t kMaxFile = std::uint64_t{1} << 30;
+// A dossier is completed once. Whoever finds it replaced more often than that is in the way of something else.
+constexpr int kMostTakes = 20;
 
 bool valid_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 && id.front() != '.' && std::ranges::all_of(id, [](char c) {
@@ -62,34 +61,6 @@ Result<UniqueFd> open_own(const std::string& path) {
   return fd;
 }
 
-Result<std::string> read_at(int dir, const std::string& name, const std::string& shown) {
-  const UniqueFd fd(::openat(dir, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  struct stat stat = {};
-  if (!fd || ::fstat(fd.get(), &stat) != 0) {
-    return fail_errno("cannot read " + escape(shown));
-  }
-  if (!S_ISREG(stat.st_mode) || static_cast<std::uint64_t>(stat.st_size) > kMaxFile) {
-    return fail(ErrorKind::kMalformed, escape(shown) + " is no file of a dossier");
-  }
-  std::string text(static_cast<std::size_t>(stat.st_size), '\0');
-  std::size_t got = 0;
-  while (got < text.size()) {
-    const ssize_t more = ::read(fd.get(), text.data() + got, text.size() - got);
-    if (more < 0 && errno == EINTR) {
-      continue;
-    }
-    if (more < 0) {
-      return fail_errno("cannot read " + escape(shown));
-    }
-    if (more == 0) {
-      break;
-    }
-    got += static_cast<std::size_t>(more);
-  }
-  text.resize(got);
-  return text;
-}
-
 std::vector<std::string> names_in(const std::string& path) {
   std::vector<std::string> names;
   std::error_code error;
@@ -98,15 +69,6 @@ std::vector<std::string> names_in(const std::string& path) {
   }
   std::ranges::sort(names);
   return names;
-}
-
-template <typename Each>
-void for_each_line(const std::string& text, const Each& each) {
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    each(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
 }
 
 /// Held while dossiers are added or removed: the other mapwatch processes wait.
@@ -257,6 +219,18 @@ Result<void> Store::replace(const std::string& id, const std::vector<DossierFile
   return done;
 }
 
+Result<void> Store::discard(const std::string& id) {
+  // Its name first: nobody finds half of it.
+  const std::string aside = std::string(kUnfinished) + id;
+  if (::renameat(dir_.get(), id.c_str(), dir_.get(), aside.c_str()) != 0) {
+    return fail_errno("cannot remove " + path_of(id));
+  }
+  std::error_code error;
+  fs::remove_all(path_of(aside), error);
+  return error ? fail(ErrorKind::kFailed, fmt::format("cannot remove {}: {}", path_of(aside), error.message()))
+               : Result<void>();
+}
+
 Result<void> Store::prune(const std::string& newest) {
   std::vector<DossierEntry> entries = TRY(list());
   std::uint64_t bytes = 0;
@@ -271,11 +245,7 @@ Result<void> Store::prune(const std::string& newest) {
     if (entry.id == newest) {
       continue;
     }
-    std::error_code error;
-    fs::remove_all(path_of(entry.id), error);
-    if (error) {
-      return fail(ErrorKind::kFailed, fmt::format("cannot remove {}: {}", path_of(entry.id), error.message()));
-    }
+    TRY(discard(entry.id));
     --count;
     bytes -= entry.bytes;
   }
@@ -309,47 +279,26 @@ Result<struct stat> Store::check(const std::string& id) const {
   return stat;
 }
 
-Result<std::vector<std::string>> Store::files(const std::string& id) const {
-  TRY(check(id));
-  return names_in(path_of(id));
-}
-
-Result<std::int64_t> Store::time_of(const std::string& id) const {
-  const struct stat stat = TRY(check(id));
-  return stat.st_mtim.tv_sec;
+Result<Snapshot> Store::snapshot(const std::string& id) const {
+  for (int i = 0; i < kMostTakes; ++i) {
+    TRY(check(id));
+    if (auto taken = TRY(Snapshot::take(dir_.get(), id, path_of(id)))) {
+      return std::move(*taken);
+    }
+  }
+  return fail(ErrorKind::kFailed, fmt::format("{} changes all the time", escape(path_of(id))), "try again");
 }
 
 Result<std::string> Store::read(const std::string& id, const std::string& file) const {
   TRY(check(id));
-  return read_at(dir_.get(), id + "/" + file, path_of(id) + "/" + file);
+  const std::string shown = path_of(id) + "/" + file;
+  const UniqueFd fd(::openat(dir_.get(), (id + "/" + file).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  return fd ? read_file(fd.get(), shown) : fail_errno("cannot read " + escape(shown));
 }
 
 Result<std::vector<std::string>> Store::verify(const std::string& id) const {
-  TRY(check(id));
-  std::vector<std::string> wrong;
-  std::map<std::string, std::string> sums;
-  const std::string text = TRY(read(id, std::string(kSums)));
-  for_each_line(text, [&](const std::string& line) {
-    if (line.size() < 67 || line.substr(64, 2) != "  " || line.find('/') != std::string::npos) {
-      wrong.push_back(fmt::format("{}: not understood: {}", kSums, escape(line)));
-    } else {
-      sums[line.substr(66)] = line.substr(0, 64);
-    }
-  });
-  for (const std::string& name : names_in(path_of(id))) {
-    if (name != kSums && !sums.contains(name)) {
-      wrong.push_back(escape(name) + ": not in " + std::string(kSums));
-    }
-  }
-  for (const auto& [name, sum] : sums) {
-    const auto file = read(id, name);
-    if (!file) {
-      wrong.push_back(fmt::format("{}: {}", escape(name), file.error().message));
-    } else if (sha256_hex(*file) != sum) {
-      wrong.push_back(escape(name) + ": changed");
-    }
-  }
-  return wrong;
+  const Snapshot dossier = TRY(snapshot(id));
+  return dossier.verify();
 }
 
 Result<void> Store::remove(const std::string& id) {
@@ -358,12 +307,7 @@ Result<void> Store::remove(const std::string& id) {
     return fail_errno("cannot lock " + path_);
   }
   TRY(check(id));
-  std::error_code error;
-  fs::remove_all(path_of(id), error);
-  if (error) {
-    return fail(ErrorKind::kFailed, fmt::format("cannot remove {}: {}", path_of(id), error.message()));
-  }
-  return {};
+  return discard(id);
 }
 
 }  // namespace mapwatch::dossier

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "dossier/snapshot.h"
 
 namespace mapwatch::dossier {
 
@@ -45,10 +46,8 @@ class Store {
   Result<void> replace(const std::string& id, const std::vector<DossierFile>& files);
   /// Oldest first.
   Result<std::vector<DossierEntry>> list() const;
-  /// Its files' names, sorted. kUsage when there is no dossier `id`.
-  Result<std::vector<std::string>> files(const std::string& id) const;
-  /// When it was written, in seconds since 1970. kUsage when there is no dossier `id`.
-  Result<std::int64_t> time_of(const std::string& id) const;
+  /// All its files, of one state. kUsage when there is no dossier `id`.
+  Result<Snapshot> snapshot(const std::string& id) const;
   /// One file of a dossier. kUsage when there is no dossier `id`.
   Result<std::string> read(const std::string& id, const std::string& file) const;
   /// What differs from SHA256SUMS, a line each; empty: nothing. kUsage when there is no dossier `id`.
@@ -67,6 +66,8 @@ class Store {
   Result<void> exchange(const std::string& temporary, const std::string& id);
   /// What stat(2) says of a dossier that is there.
   Result<struct stat> check(const std::string& id) const;
+  /// Removes one whose lock is held.
+  Result<void> discard(const std::string& id);
   Result<void> prune(const std::string& newest);
   void remove_unfinished();
 

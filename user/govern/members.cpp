@@ -20,8 +20,19 @@ constexpr double kLeastShare = 0.01;
 constexpr double kLeastCpus = 0.05;
 /// How busy a group can be is remembered for so long.
 constexpr double kPeakNs = 60e9;
+/// What may be held at once: of all that is left to charge, and at least so much (two of the longest dwells).
+constexpr double kDwellBurst = 0.5;
+constexpr double kLeastDwellBurstNs = 0.4e6;
+/// More would show in the latencies of a second.
+constexpr double kMostDwellBurstNs = 2.5e6;
 /// A process that works by fits is held less: what it may be charged is told afterwards only.
 constexpr double kUnsteady = 0.25;
+/// Of their least share: where it works by fits, and at all times. It goes down to that where what was charged comes
+/// near to the bound.
+constexpr double kUnsteadyDwell = 0.3;
+constexpr double kLeastDwell = 0.2;
+constexpr double kFewerDwells = 0.8;
+constexpr double kNoDwells = 0.93;
 
 }  // namespace
 
@@ -50,7 +61,9 @@ void Members::settle(Member& member, const MemberSample& sample, double cpu_ns, 
   const double allowed_second = 5 * std::max(budget * second.cpu_ns, floor * kSecondNs);
   const double allowed_ten = std::max(budget * ten.cpu_ns, 10 * floor * kSecondNs);
   member.cpus = second.cpu_ns / kSecondNs;
-  member.steadiness = member.ledger.steadiness();
+  // What the floor allows flows steadily, whatever the process does.
+  const double by_floor = ten.cpu_ns > 0 ? std::min(1.0, 10 * floor * kSecondNs / (budget * ten.cpu_ns + 1)) : 1;
+  member.steadiness = std::max(member.ledger.steadiness(), by_floor * by_floor);
   member.peak_cpus = std::max(member.cpus, member.peak_cpus * std::exp(-elapsed_ns / kPeakNs));
   member.rate = std::max(budget * std::min(second.cpu_ns, ten.cpu_ns / 10), floor * kSecondNs);
   member.left_ns = std::min(allowed_second - second.cost_ns, allowed_ten - ten.cost_ns);
@@ -64,6 +77,7 @@ void Members::settle(Member& member, const MemberSample& sample, double cpu_ns, 
     cost_ppm_ = ten.cpu_ns > 0 ? ten.cost_ns / ten.cpu_ns * 1e6 : 0;
     second_ppm_ = second.cpu_ns > 0 ? second.cost_ns / second.cpu_ns * 1e6 : 0;
   }
+  member.strain = strain;
   allowance_.cpu_ns += cpu_ns;
   allowance_.cpus += member.cpus;
   allowance_.busiest_cpus = std::max(allowance_.busiest_cpus, member.cpus);
@@ -169,10 +183,17 @@ std::vector<MemberLimits> Members::limits(double most_ns, double hit_ns, double 
     if (member.tripped || !member.stirred) {
       continue;
     }
-    const double limit = std::max(kLeastLimitNs, std::min(most_ns, member.left_ns - member.surprise_ns));
+    const double steady =
+        std::max(5.0 * options_.floor_ppm / 1e6 * kSecondNs, member.ledger.steadiness() * member.left_ns);
+    const double burst =
+        std::clamp(kDwellBurst * std::min(member.left_ns, steady), kLeastDwellBurstNs, kMostDwellBurstNs);
+    const double limit = std::max(kLeastLimitNs, std::min(most_ns, member.left_ns - member.surprise_ns - burst));
     const double planned = kShares.planned - kept - kUnsteady * (1 - member.steadiness);
     const double left = options_.bounded ? member.rate * planned - member.other_rate : member.rate;
-    const double dwell = std::max(left, member.rate * kShares.dwell);
+    const double calm = std::clamp((kNoDwells - member.strain) / (kNoDwells - kFewerDwells), 0.0, 1.0);
+    const double least =
+        kShares.dwell * std::max(kLeastDwell, calm * (kUnsteadyDwell + (1 - kUnsteadyDwell) * member.steadiness));
+    const double dwell = std::max(left * calm, member.rate * least);
     const double dwell_ppm = std::min(dwell / kSecondNs * 1e6, 1e6);
     const double last = member.dwell_ppm;
     if (member.fresh || std::abs(dwell_ppm - last) > last / 4) {
@@ -185,6 +206,7 @@ std::vector<MemberLimits> Members::limits(double most_ns, double hit_ns, double 
     limits.epoch = ++member.epoch;
     limits.hits = options_.bounded ? whole_ns(limit / hit_ns) : UINT64_MAX;
     limits.dwell_share_ppm = member.dwell_ppm;
+    limits.dwell_burst_ns = whole_ns(burst);
     out.push_back(limits);
   }
   return out;

@@ -12,10 +12,10 @@ namespace mapwatch::govern {
 
 /// How the budget is divided. What is left over covers surprises.
 struct Shares {
-  double always = 0.35;   ///< sites that are armed at all times
-  double visits = 0.25;   ///< visits of hot sites, switching included
-  double dwell = 0.05;    ///< held goroutines, at least; as a rule what the others leave
-  double planned = 0.75;  ///< all of these together
+  double always = 0.35;  ///< sites that are armed at all times
+  double visits = 0.2;   ///< visits of hot sites, switching included
+  double dwell = 0.3;    ///< held goroutines, at least; as a rule what the others leave
+  double planned = 0.9;  ///< all of these together
 };
 constexpr Shares kShares;
 
@@ -82,6 +82,7 @@ class Members {
     double hits = 0;   ///< of the last seconds
     double share = 1;  ///< of the group's
     double left_ns = 0;
+    double strain = 0;  ///< as Allowance::strain
     double surprise_ns = 0;
     double rate = 0;        ///< what it may be charged, ns/s
     double other_rate = 0;  ///< what it was charged of late, dwells apart, ns/s

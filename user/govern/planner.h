@@ -113,6 +113,7 @@ struct MemberLimits {
   std::uint32_t epoch = 0;            ///< another one each time: mw_policy::epoch
   std::uint64_t hits = UINT64_MAX;    ///< that are looked at from now on; beyond, it trips. UINT64_MAX: no limit
   std::uint32_t dwell_share_ppm = 0;  ///< mw_policy::share_ppm
+  std::uint64_t dwell_burst_ns = 0;   ///< mw_policy::burst_ns
 };
 
 struct Plan {
@@ -142,6 +143,7 @@ struct SiteState {
   Place place = Place::kWaiting;  ///< kWaiting: its first trial is to come; kRefused: the kernel would not attach it
   bool armed = false;             ///< now
   double hits_per_s = 0;          ///< while armed
+  double hits_per_cpu_s = 0;      ///< the same by a second of the group's CPU time
   double armed_share = 0;         ///< of the time to come, as planned
   double measured_share = 0;      ///< of its time so far
   double windows_per_s = 0;       ///< kVisited: how often it is visited

@@ -43,7 +43,8 @@ SiteState Planner::Impl::site(SiteId id) const {
   const Site& site = sites_[id];
   out.place = site.place;
   const double cpus = members_.allowance().cpus;
-  out.hits_per_s = static_cast<double>(site.hits_per_cpu_s) * cpus;
+  out.hits_per_cpu_s = static_cast<double>(site.hits_per_cpu_s);
+  out.hits_per_s = out.hits_per_cpu_s * cpus;
   out.armed_share = armed_share(site);
   std::uint64_t armed = site.armed_ns;
   const LinkRecord* link = links_.find(site.link);

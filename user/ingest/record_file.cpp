@@ -48,6 +48,7 @@ bool is_known(std::uint8_t tag) {
     case ChunkTag::kEvent:
     case ChunkTag::kProcess:
     case ChunkTag::kSymbols:
+    case ChunkTag::kFrozen:
     case ChunkTag::kReported:
     case ChunkTag::kLost:
     case ChunkTag::kCounters:

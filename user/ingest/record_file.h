@@ -4,9 +4,10 @@
 //   chunk  := u8 tag | u8[3] zero | u32 length | u32 CRC-32 of the payload | payload
 //
 // Little-endian. Tags: 'E' one kernel event, raw (abi.h); the others JSON (record_json.h): 'P' a process begins or
-// changes its program, 'S' symbols of the process as last told by 'P', 'R' when a report left mapwatch, 'L' loss by
-// stage, 'C' the counters at the end. A chunk with another tag is skipped. A file that ends inside a chunk is read up
-// to there; a chunk whose CRC or length is wrong ends the reading with an error.
+// changes its program, 'S' symbols of the process as last told by 'P', 'F' what was found of a crash while its process
+// stood still, 'R' when a report left mapwatch, 'L' loss by stage, 'C' the counters at the end. A chunk with another
+// tag is skipped. A file that ends inside a chunk is read up to there; a chunk whose CRC or length is wrong ends the
+// reading with an error.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,7 @@ enum class ChunkTag : std::uint8_t {
   kEvent = 'E',
   kProcess = 'P',
   kSymbols = 'S',
+  kFrozen = 'F',
   kReported = 'R',
   kLost = 'L',
   kCounters = 'C',

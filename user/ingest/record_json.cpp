@@ -144,6 +144,61 @@ FrameRecord frame_from(const Json& json) {
   return frame;
 }
 
+std::vector<FrameRecord> frames_from(const Json& json, const char* key) {
+  const Json& list = member(json, key);
+  if (!list.is_array() || list.size() > kMaxFrames) {
+    throw Bad{fmt::format("{} is no list of at most 1024", key)};
+  }
+  std::vector<FrameRecord> frames;
+  for (const Json& frame : list) {
+    frames.push_back(frame_from(frame));
+  }
+  return frames;
+}
+
+Json frames_json(const std::vector<FrameRecord>& frames) {
+  Json list = Json::array();
+  for (const FrameRecord& frame : frames) {
+    list.push_back(frame_json(frame));
+  }
+  return list;
+}
+
+/// nullopt for null.
+template <typename Convert>
+auto optional(const Json& json, const char* key, Convert convert) {
+  return member(json, key).is_null() ? std::nullopt : std::optional(convert());
+}
+
+Json inside_json(const InsideRecord& inside) {
+  Json json = Json::object();
+  json["op"] = static_cast<unsigned>(inside.op);
+  json["goid"] = inside.goid;
+  json["tid"] = inside.tid;
+  json["stack"] = frames_json(inside.stack);
+  json["stack_cut"] = inside.stack_cut;
+  json["created_by"] = inside.created_by ? frame_json(*inside.created_by) : Json(nullptr);
+  return json;
+}
+
+InsideRecord inside_from(const Json& json) {
+  if (!json.is_object()) {
+    throw Bad{"inside is no object"};
+  }
+  InsideRecord inside;
+  const auto op = number<std::uint32_t>(json, "op");
+  if (op < MW_OP_WRITE || op > MW_OP_CLONE) {
+    throw Bad{"op is no operation on a map"};
+  }
+  inside.op = static_cast<mw_op>(op);
+  inside.goid = number<std::uint64_t>(json, "goid");
+  inside.tid = number<std::uint32_t>(json, "tid");
+  inside.stack = frames_from(json, "stack");
+  inside.stack_cut = boolean(json, "stack_cut");
+  inside.created_by = optional(json, "created_by", [&] { return frame_from(member(json, "created_by")); });
+  return inside;
+}
+
 constexpr std::string_view kKinds[] = {"stack", "at", "type"};
 
 }  // namespace
@@ -186,10 +241,7 @@ std::string encode(const SymbolRecord& record) {
   if (record.kind == SymbolRecord::Kind::kType) {
     json["name"] = to_json_text(record.name);
   } else {
-    json["frames"] = Json::array();
-    for (const FrameRecord& frame : record.frames) {
-      json["frames"].push_back(frame_json(frame));
-    }
+    json["frames"] = frames_json(record.frames);
   }
   return dump(json);
 }
@@ -221,13 +273,31 @@ Result<SymbolRecord> decode_symbols(Bytes payload) {
       record.name = text(json, "name");
       return record;
     }
-    const Json& frames = member(json, "frames");
-    if (!frames.is_array() || frames.size() > kMaxFrames) {
-      throw Bad{"frames is no list of at most 1024"};
-    }
-    for (const Json& frame : frames) {
-      record.frames.push_back(frame_from(frame));
-    }
+    record.frames = frames_from(json, "frames");
+    return record;
+  });
+}
+
+std::string encode(const FrozenRecord& record) {
+  Json json = Json::object();
+  json["tgid"] = record.tgid;
+  json["id"] = to_json_text(record.id);
+  json["frozen_ns"] = record.frozen_ns ? Json(*record.frozen_ns) : Json(nullptr);
+  json["dossier"] = record.dossier ? Json(to_json_text(*record.dossier)) : Json(nullptr);
+  json["other_began_ns"] = record.other_began_ns;
+  json["inside"] = record.inside ? inside_json(*record.inside) : Json(nullptr);
+  return dump(json);
+}
+
+Result<FrozenRecord> decode_frozen(Bytes payload) {
+  return decode_json<FrozenRecord>(payload, "frozen process", [](const Json& json) {
+    FrozenRecord record;
+    record.tgid = number<std::uint32_t>(json, "tgid");
+    record.id = text(json, "id");
+    record.frozen_ns = optional(json, "frozen_ns", [&] { return number<std::uint64_t>(json, "frozen_ns"); });
+    record.dossier = optional(json, "dossier", [&] { return text(json, "dossier"); });
+    record.other_began_ns = number<std::uint64_t>(json, "other_began_ns");
+    record.inside = optional(json, "inside", [&] { return inside_from(member(json, "inside")); });
     return record;
   });
 }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "mapwatch/abi.h"
 
 namespace mapwatch::ingest {
 
@@ -49,6 +51,26 @@ struct SymbolRecord {
   std::string name;
 };
 
+/// A goroutine that was inside its operation when the process stood still.
+struct InsideRecord {
+  mw_op op = MW_OP_NONE;
+  std::uint64_t goid = 0;
+  std::uint32_t tid = 0;
+  std::vector<FrameRecord> stack;
+  bool stack_cut = false;
+  std::optional<FrameRecord> created_by;
+};
+
+/// 'F': what the report of a crash says that is not in its event.
+struct FrozenRecord {
+  std::uint32_t tgid = 0;
+  std::string id;
+  std::optional<std::uint64_t> frozen_ns;
+  std::optional<std::string> dossier;
+  std::uint64_t other_began_ns = 0;    ///< CLOCK_MONOTONIC, the other side's operation; 0: not noted
+  std::optional<InsideRecord> inside;  ///< the other side
+};
+
 /// 'R': a hazard or crash had left mapwatch.
 struct ReportedRecord {
   std::uint32_t tgid = 0;
@@ -80,6 +102,7 @@ struct CountersRecord {
 
 std::string encode(const ProcessRecord& record);
 std::string encode(const SymbolRecord& record);
+std::string encode(const FrozenRecord& record);
 std::string encode(const ReportedRecord& record);
 std::string encode(const LostRecord& record);
 std::string encode(const CountersRecord& record);
@@ -87,6 +110,7 @@ std::string encode(const CountersRecord& record);
 /// Each fails with kMalformed, naming what is wrong.
 Result<ProcessRecord> decode_process(Bytes payload);
 Result<SymbolRecord> decode_symbols(Bytes payload);
+Result<FrozenRecord> decode_frozen(Bytes payload);
 Result<ReportedRecord> decode_reported(Bytes payload);
 Result<LostRecord> decode_lost(Bytes payload);
 Result<CountersRecord> decode_counters(Bytes payload);

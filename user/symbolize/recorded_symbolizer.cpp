@@ -2,18 +2,13 @@
 
 #include <utility>
 
+#include "symbolize/frame_record.h"
+
 namespace mapwatch::symbolize {
 namespace {
 
-std::vector<Frame> to_frames(const ingest::SymbolRecord* record) {
-  std::vector<Frame> frames;
-  if (record != nullptr) {
-    for (const ingest::FrameRecord& frame : record->frames) {
-      frames.push_back(
-          {frame.func, frame.file, frame.line, frame.pc, frame.offset, frame.inlined, frame.runtime, frame.user});
-    }
-  }
-  return frames;
+std::vector<Frame> frames_of(const ingest::SymbolRecord* record) {
+  return record == nullptr ? std::vector<Frame>() : to_frames(record->frames);
 }
 
 std::size_t weight(const ingest::SymbolRecord& record) {
@@ -46,7 +41,7 @@ const ingest::SymbolRecord* RecordedSymbolizer::find(std::uint32_t tgid, ingest:
 }
 
 std::vector<Frame> RecordedSymbolizer::stack(std::uint32_t tgid, const std::vector<std::uint64_t>& pcs) {
-  std::vector<Frame> frames = to_frames(find(tgid, ingest::SymbolRecord::Kind::kStack, pcs));
+  std::vector<Frame> frames = frames_of(find(tgid, ingest::SymbolRecord::Kind::kStack, pcs));
   if (frames.empty()) {  // never printed while it was recorded: addresses are still better than nothing
     for (const std::uint64_t pc : pcs) {
       Frame frame;
@@ -59,7 +54,7 @@ std::vector<Frame> RecordedSymbolizer::stack(std::uint32_t tgid, const std::vect
 }
 
 std::vector<Frame> RecordedSymbolizer::at(std::uint32_t tgid, std::uint64_t pc) {
-  return to_frames(find(tgid, ingest::SymbolRecord::Kind::kAt, {pc}));
+  return frames_of(find(tgid, ingest::SymbolRecord::Kind::kAt, {pc}));
 }
 
 std::string RecordedSymbolizer::type_name(std::uint32_t tgid, std::uint64_t address) {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "symbolize/frame_record.h"
+
 namespace mapwatch::symbolize {
 namespace {
 
@@ -19,15 +21,6 @@ std::uint64_t hash_of(const ingest::SymbolRecord& record) {
     add(pc);
   }
   return hash;
-}
-
-std::vector<ingest::FrameRecord> to_records(const std::vector<Frame>& frames) {
-  std::vector<ingest::FrameRecord> records;
-  for (const Frame& frame : frames) {
-    records.push_back(
-        {frame.func, frame.file, frame.line, frame.pc, frame.offset, frame.inlined, frame.runtime, frame.user});
-  }
-  return records;
 }
 
 }  // namespace

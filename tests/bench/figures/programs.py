@@ -10,6 +10,8 @@ from lib import fixtures, gobuild
 from lib.harness import Failed, wait_for
 from lib.process import Process, Target
 
+from . import cpu
+
 SOURCES = fixtures.ROOT / "tests/fixtures/servers"
 CONNECTIONS = 8
 # runtime/extern.go, gctrace: "gc # @#s #%: #+#+# ms clock": the first and the third stop the world.
@@ -114,20 +116,23 @@ class Server:
     def __init__(self, context, name, race):
         _, arguments, place = SERVERS[name]
         port, second = free_ports(2)
-        env = dict(os.environ, GODEBUG="gctrace=1", HOME=str(context.scratch), XDG_DATA_HOME=str(context.scratch),
-                   XDG_CONFIG_HOME=str(context.scratch), GORACE="atexit_sleep_ms=0")
-        self.target = context.own(Process([server_binary(name, race), *arguments(port, second, context.scratch)], env=env))
+        home = context.scratch / f"{name}-{port}"
+        home.mkdir()
+        env = dict(os.environ, GODEBUG="gctrace=1", HOME=str(home), XDG_DATA_HOME=str(home), XDG_CONFIG_HOME=str(home),
+                   GORACE="atexit_sleep_ms=0")
+        self.target = context.own(Process([server_binary(name, race), *arguments(port, second, home)], env=env))
         self.load = self.target
         if place:
             wait_for(f"{name} listens", lambda: listens(port) or not self.target.running(), 30)
             self.load = context.own(Process([compiled(SOURCES / name, "./load", name + "-load", False),
-                                             place.format(port=port), CONNECTIONS]))
+                                             place.format(port=port), CONNECTIONS, self.target.pid]))
         if not self.load.out.wait("^ready$", 60):
             raise Failed(f"{name} has no load: {self.load.err.text()[-400:]}; {self.target.err.text()[-400:]}")
         self.pid = self.target.pid
         self.seen = 0
 
     def begin(self):
+        """From here on it is measured."""
         self.phase("warm-up")
 
     def phase(self, name):
@@ -158,10 +163,14 @@ class Twin:
         self.pid = self.target.pid
 
     def begin(self):
+        self.used = cpu.seconds(self.pid)
         self.target.release()
 
     def phase(self, name):
-        return None if name != "window" else self.target.finish()
+        if name != "window":
+            return None
+        used = cpu.seconds(self.pid) - self.used
+        return dict(self.target.finish(), cpu_s=used)
 
     def unharmed(self):
         pass

@@ -97,8 +97,8 @@ def detection(bench):
     names = bench.names(racy=True)
     records = Records("detection", bench, limit=bench.limit)
     for n in range(bench.runs):
-        for index, pace in enumerate(DETECTION_PACES):
-            scenario = names[(n + index * bench.runs) % len(names)]
+        scenario = names[n % len(names)]
+        for pace in DETECTION_PACES:
             for mode in wanted[n % len(wanted):] + wanted[:n % len(wanted)]:
                 bench.report(f"detection, round {n + 1} of {bench.runs}: {scenario} at {pace}, {mode}")
                 records.once({"mode": mode, "pace": pace, "round": n},
@@ -107,6 +107,8 @@ def detection(bench):
     for mode in wanted:
         for pace in DETECTION_PACES:
             runs = records.of(mode=mode, pace=pace)
+            if not runs:
+                continue
             rows.append(Row(f"warned within {bench.limit:.0f} s and before a crash, {mode}, pace {pace}", "-",
                             share(sum(r["before"] for r in runs), len(runs)), len(runs)))
             rows.append(Row("  crashed without a warning / neither / median s until it was over", "-",
@@ -114,6 +116,8 @@ def detection(bench):
                             f"{sum(not r['crashed'] and not r['warned'] for r in runs)} / "
                             f"{stats.median([r['seconds'] for r in runs]):.2f}", len(runs)))
         slow = [r for r in records.of(mode=mode) if r["pace"] in HUMAN]
+        if not slow:
+            continue
         seen = sum(r["before"] for r in slow)
         rows.append(Row(f"warned within {bench.limit:.0f} s and before a crash, {mode}, 100 us to 10 ms",
                         ">= 95 %" if mode in (modes.GOAL, "full") else "-", share(seen, len(slow)), len(slow),
@@ -126,14 +130,16 @@ def survival(bench):
     wanted = modes.watched(bench.modes or [modes.GOAL, "full"])
     sides = ["bare", *wanted]
     names = ["write_write", "write_read", "struct_key", "delete_write"]
-    rounds = max(2 * bench.runs, 4)
-    lives = {mode: {name: [] for name in names} for mode in sides}
+    rounds = 2 * bench.runs
+    records = Records("survival", bench, limit=bench.limit)
     for n in range(rounds):
         name = names[n % len(names)]
         for mode in sides[n % len(sides):] + sides[:n % len(sides)]:
-            result = run_once(bench, name, "100us", modes.flags_of(mode))
-            lives[mode][name].append((result["seconds"], result["crashed"]))
+            records.once({"mode": mode, "round": n}, lambda: run_once(bench, name, "100us", modes.flags_of(mode)))
         bench.report(f"survival: {n + 1} of {rounds} rounds")
+    lives = {mode: {name: [(r["seconds"], r["crashed"]) for r in records.of(mode=mode, scenario=name)] for name in names}
+             for mode in sides}
+    rounds = max(len(records.of(mode=mode)) for mode in sides)
     rows = []
     medians = {mode: stats.kaplan_meier_median([life for each in lives[mode].values() for life in each]) for mode in sides}
     for mode in wanted:
@@ -144,4 +150,4 @@ def survival(bench):
                      f"{p:.3f}, {observed:.0f} deaths for {expected:.1f}", 2 * rounds, p > 0.05 or observed < expected),
                  Row(f"survival, {mode}: medians with / without", ">= 0.8", (f"{ratio:.2f}" if ratio else "-") + f" ({both})",
                      2 * rounds, ratio >= 0.8 if ratio else None)]
-    return rows, lives
+    return rows, records.all

@@ -9,7 +9,7 @@ from lib import fixtures
 from lib.harness import Context, Failed
 from lib.process import Mapwatch, Process, Target, run_to_end
 
-from . import big_program, cpu, freezing, races, servers, stats
+from . import big_program, cpu, freezing, host, races, servers, soak, stats
 from .rows import Row
 
 VERSION = fixtures.NEWEST
@@ -23,8 +23,9 @@ class Bench:
 
     def __init__(self, mapwatch, options, report):
         self.mapwatch, self.runs, self.seconds, self.limit = mapwatch, options.runs, options.seconds, options.limit
-        self.servers, self.modes, self.settle, self.resume = options.server, options.modes, options.settle, options.resume
-        self.report = report
+        self.servers, self.modes, self.settle = options.server, options.modes, options.settle
+        self.resume, self.at_once = options.resume, options.at_once
+        self.minutes, self.report = options.minutes, report
         self.attaching = 0.0  # s that mapwatch took the last time
         self.binary = fixtures.build(VERSION)
         self.scenarios = fixtures.scenarios(self.binary)
@@ -209,4 +210,7 @@ def planner(bench):
 
 SECTIONS = {"nshit": ns_per_hit, "races": races.races, "false": false_reports, "survival": races.survival, "latency": latency,
             "throughput": throughput, "own": own_cost, "attach": attach, "planner": planner, "freeze": freezing.freeze,
-            "servers": servers.servers, "detection": races.detection}
+            "servers": servers.servers, "detection": races.detection, "host": host.host, "siblings": host.siblings,
+            "soak": soak.soak}
+# Long: measured when it is asked for by name.
+BY_NAME = {"soak"}

@@ -37,6 +37,7 @@ class Watched:
     def __init__(self, context, *flags, scenario="write_write", pace="50us", binary=None, mapwatch_env=None,
                  mapwatch_limit=None, target=None, **options):
         self.context = context
+        context.watched = self
         self.run_dir = context.scratch / f"run-{random.getrandbits(32):08x}"
         self.target = target or context.own(Target(binary or build(NEWEST), scenario, pace=pace, **options))
         self.pid = self.target.pid

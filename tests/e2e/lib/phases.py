@@ -1,6 +1,7 @@
 """kill -9 of mapwatch, of its guardian and of both, at each phase of a freeze: the target dies of its own error."""
 import ctypes
 import os
+import pathlib
 import random
 import signal
 import threading
@@ -196,6 +197,15 @@ def letting_go_round(context, dice):
     watched.target.close()
 
 
+def who_stands_where(watched):
+    """Of everybody in a round that failed: the state letters of its threads, and in which call each waits."""
+    told = {}
+    for name, pid in (("target", watched.pid), ("mapwatch", watched.mapwatch.pid), ("guardian", getattr(watched, "first_guardian", 0))):
+        threads = pathlib.Path(f"/proc/{pid}/task").glob("*") if pid else []
+        told[name] = [f"{state(t.name) or 'gone'} {t.joinpath('wchan').read_text()}" for t in threads if t.exists()]
+    return f"{told}, load {os.getloadavg()[0]:.0f}"
+
+
 def rounds(context, one, quick):
     seed = random.getrandbits(32)
     dice = random.Random(seed)
@@ -203,7 +213,8 @@ def rounds(context, one, quick):
         try:
             one(dice)
         except Exception as error:
-            raise type(error)(f"round {n} of seed {seed}: {error}") from None
+            where = who_stands_where(context.watched) if hasattr(context, "watched") else ""
+            raise type(error)(f"round {n} of seed {seed}: {error}; {where}") from None
 
 
 def any_phase(one):

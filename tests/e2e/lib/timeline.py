@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import re
 import resource
 import signal
 import subprocess
@@ -11,8 +10,7 @@ import time
 from .dossier import crashed, dossier
 from .fixtures import NEWEST, build
 from .freeze import Watched
-from .harness import Failed, Skipped, expect, preload, wait_for
-from .harness import case as harness_case
+from .harness import Skipped, case, expect, preload, wait_for
 from .lifecycle import run_args
 from .process import Mapwatch, Target
 
@@ -47,22 +45,6 @@ def in_order(line, chain=CHAIN):
 def seen_first(watched):
     """Another goroutine may have printed before the stop took effect: then the first byte is not ours to see."""
     return any("before the process stood still" in m for m in watched["missing"])
-
-
-def unless_overtaken(attempt, tries=5):
-    """A goroutine that is not known to be on the fatal path may print before the process stands still; the first byte
-    that is seen is then a later one, or there is none. That crash tells nothing of the order: another one is made."""
-    for number in range(tries):
-        try:
-            return attempt()
-        except Failed as why:
-            if number == tries - 1 or not re.search("events go_says|Go's words were here", str(why)):
-                raise
-
-
-def case(name, **options):
-    """As harness.case, with another crash in place of one that tells nothing."""
-    return lambda run: harness_case(name, **options)(lambda context: unless_overtaken(lambda: run(context)))
 
 
 def whole(context, version, mode, scenario="write_write", pace=PACE, **options):

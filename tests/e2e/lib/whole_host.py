@@ -342,7 +342,7 @@ def descriptors(pid):
 @case("all/storm-of-short-lived-tools", builds=PLAIN)
 def storm(context):
     """Four shells start a tool again and again: each of its operations is counted, and no run costs an attach."""
-    rounds, each, shells = 40, 50, 4
+    rounds, each, shells = 1500 if context.full else 40, 50, 4
     binary = copy_of(context, "tool")
     mapwatch = watch(context)
     first = context.own(Target(binary, "rw3", pace="1ms", held=False))
@@ -353,7 +353,7 @@ def storm(context):
     script = f"i=0; while [ $i -lt {rounds} ]; do {binary} -pace 0 count {each} || exit 1; i=$((i+1)); done"
     running = [context.own(Process(["sh", "-c", script])) for _ in range(shells)]
     for shell in running:
-        expect(shell.wait(120) == 0, f"a tool failed: {shell.err.text()[-400:]}")
+        expect(shell.wait(300) == 0, f"a tool failed: {shell.err.text()[-400:]}")
     wait_for("the end of what was watched", lambda: descriptors(mapwatch.pid) <= before, 10)
     mapwatch.stop()
     check.silent(mapwatch, hits=rounds * each * shells)

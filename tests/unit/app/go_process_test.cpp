@@ -156,6 +156,19 @@ TEST_F(GoProgram, ThatIsWatchedAlreadySaysByWhom) {
   std::filesystem::remove_all(run_dir);
 }
 
+TEST(Ls, TellsHowFarItIs) {
+  std::size_t next = 0;
+  std::size_t of = 0;
+  ListOptions options;
+  options.progress = [&](std::size_t done, std::size_t all) {
+    EXPECT_EQ(done, next++);
+    of = all;
+  };
+  ASSERT_TRUE(list_go_processes(proc::ProcFs(), options));
+  EXPECT_GT(next, 0u);
+  EXPECT_EQ(next, of);
+}
+
 TEST(Ls, UnreadableProcIsAnError) { EXPECT_FALSE(list_go_processes(proc::ProcFs("/nonexistent"), {})); }
 
 TEST(Ls, ProgramsThatAreNotGoAreLeftOut) {

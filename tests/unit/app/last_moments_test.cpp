@@ -75,6 +75,18 @@ TEST_F(LastMomentsTest, OtherGoroutinesOnTheFatalPathGoWithTheirProcess) {
   EXPECT_EQ(moments_.look(number).more_others, 3u);
 }
 
+TEST_F(LastMomentsTest, WhoWasOnTheFatalPathBeforeTheFreezeIsNotLost) {
+  const auto pid = static_cast<std::uint32_t>(child_.pid());
+  clock_.set(20'000, 0);
+  moments_.also_fatal(pid, {5, 3, 76});  // of another process that had the number
+  moments_.also_fatal(pid, {19'900, 9, 77});
+  moments_.also_fatal(1, {19'900, 10, 78});
+  const dossier::Ending seen = moments_.look(follow());
+  ASSERT_EQ(seen.others.size(), 1u);
+  EXPECT_EQ(seen.others[0].goid, 9u);
+  EXPECT_TRUE(moments_.look(follow()).others.empty()) << "told once";
+}
+
 TEST_F(LastMomentsTest, WhatIsForgottenIsNotTold) {
   const std::uint64_t number = follow();
   moments_.forget(number);

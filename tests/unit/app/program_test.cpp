@@ -101,6 +101,24 @@ TEST_F(ProgramCacheTest, CopiesOfOneProgramShareIt) {
   EXPECT_EQ(load(cache, again.pid()), program);
 }
 
+TEST_F(ProgramCacheTest, ADeletedFileIsNotKeptOpenForACopyOfIt) {
+  ProgramCache cache(0);
+  const std::string path = copy("one");
+  const test::Child old = run(path);
+  const auto program = load(cache, old.pid());
+  ASSERT_TRUE(program);
+  ASSERT_TRUE(program->file());
+  std::filesystem::remove(path);
+  const test::Child again = run(copy("two"));
+  EXPECT_EQ(load(cache, again.pid()), program);
+  const auto file = program->file();
+  ASSERT_TRUE(file);
+  struct stat status = {};
+  ASSERT_EQ(::fstat(file->get(), &status), 0);
+  EXPECT_EQ(status.st_nlink, 1u);
+  EXPECT_TRUE(program->get());
+}
+
 TEST_F(ProgramCacheTest, EqualBuildIdsAreNotBelieved) {
   ProgramCache cache;
   const std::string other = copy("two");

@@ -65,5 +65,18 @@ TEST(Ranges, NoNumberHasTwoOwners) {
   EXPECT_TRUE(ranges.take(64));
 }
 
+TEST(Ranges, FitsIsWhatTakeWouldGive) {
+  Ranges ranges(0, 10);
+  EXPECT_TRUE(ranges.fits(10));
+  EXPECT_FALSE(ranges.fits(11));
+  const auto first = ranges.take(4);
+  const auto second = ranges.take(3);
+  ASSERT_TRUE(first && second);
+  ranges.give_back(*first, 4);
+  EXPECT_TRUE(ranges.fits(4));
+  EXPECT_FALSE(ranges.fits(5));  // 4 and 3 are free, not in a row
+  EXPECT_FALSE(ranges.take(5));
+}
+
 }  // namespace
 }  // namespace mapwatch::attach

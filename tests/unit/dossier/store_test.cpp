@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "base/sha256.h"
 
@@ -162,6 +164,61 @@ TEST_F(StoreTest, ADirectoryThatOthersMayWriteToIsRefused) {
   ASSERT_EQ(::chmod((root_ + "/state/dossiers").c_str(), 0777), 0);
   EXPECT_EQ(Store::open(root_ + "/state", true).error().kind, ErrorKind::kUsage);
   EXPECT_EQ(Store::open(root_ + "/nowhere", false).error().kind, ErrorKind::kGone);
+}
+
+TEST_F(StoreTest, ASnapshotIsOfOneStateWhateverComesAfterIt) {
+  Store store = open();
+  ASSERT_TRUE(store.add("1-a", files_));
+  const auto before = store.snapshot("1-a");
+  ASSERT_TRUE(before) << before.error().message;
+  ASSERT_TRUE(store.replace("1-a", {{"report.txt", "complete\n"}, {"timeline.json", "{}"}}));
+  EXPECT_EQ(before->names(), (Ids{"SHA256SUMS", "maps.txt", "report.txt"}));
+  EXPECT_EQ(before->read("report.txt").value(), "a crash\n");
+  EXPECT_EQ(before->verify().value(), Ids{});
+  const auto after = store.snapshot("1-a");
+  ASSERT_TRUE(store.remove("1-a"));
+  EXPECT_EQ(after->names(), (Ids{"SHA256SUMS", "maps.txt", "report.txt", "timeline.json"}));
+  EXPECT_EQ(after->read("report.txt").value(), "complete\n");
+  EXPECT_EQ(after->verify().value(), Ids{});
+  EXPECT_EQ(store.snapshot("1-a").error().kind, ErrorKind::kUsage);
+}
+
+TEST_F(StoreTest, NoSnapshotMixesTwoStates) {
+  Store store = open();
+  ASSERT_TRUE(store.add("1-a", files_));
+  std::atomic<bool> stop = false;
+  std::thread completing([&] {
+    Store own = open();
+    for (int i = 0; !stop; ++i) {
+      const std::string text = std::to_string(i);
+      EXPECT_TRUE(own.replace("1-a", {{"report.txt", text}, {"maps.txt", text}}));
+    }
+  });
+  std::size_t replaced = 0;
+  for (std::string last; replaced < 200;) {
+    const auto snapshot = store.snapshot("1-a");
+    ASSERT_TRUE(snapshot) << snapshot.error().message;
+    EXPECT_EQ(snapshot->verify().value(), Ids{});
+    const std::string text = snapshot->read("report.txt").value();
+    replaced += text != last ? 1 : 0;
+    last = text;
+  }
+  stop = true;
+  completing.join();
+}
+
+TEST_F(StoreTest, WhatIsNoFileIsNamedBySnapshots) {
+  Store store = open();
+  const auto path = store.add("1-a", files_);
+  ASSERT_TRUE(path);
+  fs::create_directory(*path + "/more");
+  fs::create_symlink("/etc/passwd", *path + "/passwd");
+  const auto snapshot = store.snapshot("1-a");
+  ASSERT_TRUE(snapshot);
+  EXPECT_FALSE(snapshot->read("more"));
+  EXPECT_FALSE(snapshot->read("passwd"));
+  EXPECT_FALSE(snapshot->read("absent"));
+  EXPECT_EQ(snapshot->verify().value(), (Ids{"more: not in SHA256SUMS", "passwd: not in SHA256SUMS"}));
 }
 
 }  // namespace

@@ -66,13 +66,20 @@ Stream& Stream::symbol(const Place& place) {
              ingest::encode(SymbolRecord{tgid_, SymbolRecord::Kind::kAt, {place.pc}, {frame_of(place, true)}, ""}));
 }
 
-void Stream::symbols(const Goroutine& who) {
-  SymbolRecord stack{tgid_, SymbolRecord::Kind::kStack, {}, {}, ""};
+std::vector<FrameRecord> Stream::frames_of(const Goroutine& who) {
+  std::vector<FrameRecord> frames;
   bool marked = false;
   for (const Place& place : who.stack) {
     const bool user = !marked && place.kind != Place::Kind::kRuntime;
     marked = marked || user;
-    stack.frames.push_back(frame_of(place, user));
+    frames.push_back(frame_of(place, user));
+  }
+  return frames;
+}
+
+void Stream::symbols(const Goroutine& who) {
+  SymbolRecord stack{tgid_, SymbolRecord::Kind::kStack, {}, frames_of(who), ""};
+  for (const Place& place : who.stack) {
     if (place.kind != Place::Kind::kInlined) {
       stack.pcs.push_back(place.pc);
     }
@@ -158,6 +165,16 @@ Stream& Stream::exit(std::uint64_t time_ns) {
 
 Stream& Stream::reported(const std::string& id, std::uint64_t count, std::uint64_t printed_ns) {
   return raw(ChunkTag::kReported, ingest::encode(ingest::ReportedRecord{tgid_, id, count, printed_ns}));
+}
+
+Stream& Stream::frozen(const std::string& id, std::uint64_t frozen_ns, const std::string& dossier,
+                       std::uint64_t other_began_ns, const Goroutine& inside) {
+  ingest::FrozenRecord record{tgid_, id, frozen_ns, dossier, other_began_ns, std::nullopt};
+  if (inside.goid != 0) {
+    record.inside = {MW_OP_WRITE,       inside.goid, inside.tid,
+                     frames_of(inside), false,       frame_of(inside.created_by, false)};
+  }
+  return raw(ChunkTag::kFrozen, ingest::encode(record));
 }
 
 Stream& Stream::lost(const std::string& stage, std::uint64_t count) {

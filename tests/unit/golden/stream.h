@@ -63,6 +63,9 @@ class Stream {
   /// Symbol of a last writer's only frame.
   Stream& symbol(const Place& place);
   Stream& reported(const std::string& id, std::uint64_t count, std::uint64_t printed_ns);
+  /// `inside`, if it has a goid, was in its write when the process stood still.
+  Stream& frozen(const std::string& id, std::uint64_t frozen_ns, const std::string& dossier,
+                 std::uint64_t other_began_ns, const Goroutine& inside = {});
   Stream& lost(const std::string& stage, std::uint64_t count);
   Stream& counters(std::uint64_t lost);
   Stream& raw(ingest::ChunkTag tag, const std::string& payload);
@@ -71,6 +74,7 @@ class Stream {
   Stream& access(mw_role role, mw_evidence evidence, std::uint64_t time_ns, mw_op op, const Goroutine& who,
                  const Half& half);
   void symbols(const Goroutine& who);
+  static std::vector<ingest::FrameRecord> frames_of(const Goroutine& who);
   template <typename T>
   void event(T& raw_event, const Goroutine& who, std::uint64_t time_ns, mw_event_kind kind);
 

@@ -161,6 +161,26 @@ void crash_elsewhere(Stream& s) {
       .fatal(9'000'000'000, "small map with no empty slot (concurrent map writes?)", crashing(kG29), 0xc0000b0000);
 }
 
+/// What was read of the frozen process: the other side, which no event names, in its write; the finding is 'F''s.
+void crash_inside(Stream& s) {
+  with_types(s.process(4211));
+  s.fatal(5'000'000'000, "concurrent map writes", crashing(kG27))
+      .frozen("mw-f7170f64", 17'250'000, "/var/lib/mapwatch/dossiers/20261123T001405.000Z-4211-mw-f7170f64",
+              4'999'996'900, kG29)
+      .reported("mw-f7170f64", 0, 5'040'000'000)
+      .exit(5'100'000'000);
+}
+
+/// Frozen, and nobody inside: the last writer stays the other side, and has a time.
+void crash_frozen(Stream& s) {
+  with_types(s.process(4211));
+  s.symbol(kPut)
+      .mark(2'000'000'000, MW_OP_READ, kG31, knowing(29, MW_OP_WRITE, kPut.pc))
+      .fatal(2'000'030'000, "concurrent map read and map write", crashing(kG31))
+      .frozen("mw-8e7027ab", 2'000'000, "/tmp/\x1b[31m\xff", 1'999'990'000)
+      .frozen("mw-00000000", 1, "another finding's", 1, kG27);
+}
+
 /// The crashing frame does not tell its map; this goroutine's hazard at the same call does.
 void crash_same_call(Stream& s) {
   with_types(s.process(4211));
@@ -305,6 +325,8 @@ const Case kCases[] = {
     {"crash_between", crash_between},
     {"crash_elsewhere", crash_elsewhere},
     {"crash_same_call", crash_same_call},
+    {"crash_inside", crash_inside},
+    {"crash_frozen", crash_frozen},
     {"crash_other", crash_other},
     {"crash_other_all", crash_other},
     {"repeats", repeats},

@@ -123,8 +123,29 @@ TEST(Members, DwellsGetWhatTheOthersLeave) {
   run(quiet, {sample(1, 1, 10)}, {9'000, 900, 0}, 150, now);
   now = kStart;
   run(charged, {sample(1, 1, 1000)}, {900'000, 900, 0}, 150, now);
-  EXPECT_NEAR(quiet.limits(1e6, 900, 0)[0].dwell_share_ppm, 7500, 300);
-  EXPECT_NEAR(charged.limits(1e6, 900, 0)[0].dwell_share_ppm, 500, 50);
+  EXPECT_NEAR(quiet.limits(1e6, 900, 0)[0].dwell_share_ppm, 10'000 * kShares.planned, 300);
+  const std::uint32_t least = charged.limits(1e6, 900, 0)[0].dwell_share_ppm;
+  EXPECT_GE(least, 10'000 * kShares.dwell * 0.2) << "something, where others cost all that may be charged";
+  EXPECT_LE(least, 10'000 * kShares.dwell * 0.4);
+}
+
+TEST(Members, HitsDoNotLeaveDwellsWithout) {
+  Members members(options());
+  std::uint64_t now = kStart;
+  run(members, {sample(1, 1, 700)}, {650'000, 900, 0}, 150, now);  // 65 % of what may be charged
+  EXPECT_NEAR(members.limits(1e6, 900, 0)[0].dwell_share_ppm, 10'000 * kShares.dwell, 100);
+}
+
+TEST(Members, WhatIsHeldAtOnceFitsIntoWhatIsLeft) {
+  Members idle(options());
+  std::uint64_t now = kStart;
+  run(idle, {sample(1, 0.001, 1)}, {900, 900, 0}, 1, now);
+  EXPECT_NEAR(static_cast<double>(idle.limits(1e6, 900, 0)[0].dwell_burst_ns), 2.5e6, 0.1e6)
+      << "half of the five milliseconds of a second";
+  Members charged(options());
+  now = kStart;
+  run(charged, {sample(1, 0.001, 1000)}, {900'000, 900, 0}, 5, now);
+  EXPECT_NEAR(static_cast<double>(charged.limits(1e6, 900, 0)[0].dwell_burst_ns), 0.4e6, 0.2e6);
 }
 
 TEST(Members, NobodyIsLikeAnIdleProcess) {

@@ -186,7 +186,9 @@ void Simulation::advance(std::uint64_t time_ns) {
       const double hits = process.armed_rate * pace * seconds;
       process.hits += hits;
       process.since_limit += hits;
-      const double held = hits > 0 ? phase.dwells * process.dwell_share * seconds * 1e9 : 0;
+      process.tokens = std::min(process.tokens + process.dwell_share * seconds * 1e9, process.dwell_burst);
+      const double held = hits > 0 ? phase.dwells * std::min(process.tokens, phase.most_cpus * seconds * 1e9) : 0;
+      process.tokens -= held;
       const double cpu = need * pace * seconds * 1e9 + held;
       process.cpu_ns += cpu;
       process.held_ns += held;
@@ -275,6 +277,8 @@ void Simulation::tick() {
         process.limit = limits.hits == UINT64_MAX ? 1e300 : static_cast<double>(limits.hits);
         process.since_limit = 0;
         process.dwell_share = limits.dwell_share_ppm / 1e6;
+        process.tokens = process.dwell_burst < 0 ? static_cast<double>(limits.dwell_burst_ns) : process.tokens;
+        process.dwell_burst = static_cast<double>(limits.dwell_burst_ns);
         process.tripped = false;
         process.epoch = limits.epoch;
       }

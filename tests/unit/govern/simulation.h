@@ -121,11 +121,13 @@ class Simulation {
     double limit = kFirstHits;
     std::uint32_t epoch = 0;
     bool tripped = false;
-    double cpu_ns = 0;       ///< since the last sample
-    double held_ns = 0;      ///< likewise
-    double dwell_share = 0;  ///< of wall time, as allowed
-    double armed_cost = 0;   ///< CPUs that its armed sites would cost unslowed
-    double armed_rate = 0;   ///< their hits a second
+    double cpu_ns = 0;        ///< since the last sample
+    double held_ns = 0;       ///< likewise
+    double dwell_share = 0;   ///< of wall time, as allowed
+    double dwell_burst = -1;  ///< ns, as allowed; below 0: nothing was said yet
+    double tokens = 0;        ///< ns that may be held now
+    double armed_cost = 0;    ///< CPUs that its armed sites would cost unslowed
+    double armed_rate = 0;    ///< their hits a second
     std::vector<float> cost_by_ms;
     std::vector<float> cpu_by_ms;
   };

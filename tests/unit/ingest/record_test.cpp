@@ -194,6 +194,28 @@ TEST(RecordJson, Symbols) {
   EXPECT_EQ(out->name, "map[string]int");
 }
 
+TEST(RecordJson, Frozen) {
+  FrozenRecord in{7, "mw-1", 17, "/tmp/\xff", 9, std::nullopt};
+  auto out = decode_frozen(bytes_of(encode(in)));
+  ASSERT_TRUE(out) << out.error().message;
+  EXPECT_EQ(out->frozen_ns, 17u);
+  EXPECT_EQ(out->dossier, "/tmp/\xff");
+  EXPECT_EQ(out->other_began_ns, 9u);
+  EXPECT_FALSE(out->inside);
+  const FrameRecord frame{"main.f", "f.go", 3, 4, 5, true, false, true};
+  in = {7, "mw-1", std::nullopt, std::nullopt, 0, InsideRecord{MW_OP_DELETE, 8, 9, {frame, frame}, true, frame}};
+  out = decode_frozen(bytes_of(encode(in)));
+  ASSERT_TRUE(out) << out.error().message;
+  EXPECT_FALSE(out->frozen_ns || out->dossier);
+  ASSERT_TRUE(out->inside && out->inside->created_by);
+  EXPECT_EQ(out->inside->op, MW_OP_DELETE);
+  EXPECT_EQ(out->inside->goid, 8u);
+  EXPECT_EQ(out->inside->tid, 9u);
+  EXPECT_EQ(out->inside->stack.size(), 2u);
+  EXPECT_TRUE(out->inside->stack_cut);
+  EXPECT_EQ(out->inside->created_by->func, "main.f");
+}
+
 TEST(RecordJson, RefusesWhatIsWrongByName) {
   const auto expect = [](const auto& result, const char* what) {
     ASSERT_FALSE(result) << what;
@@ -212,6 +234,16 @@ TEST(RecordJson, RefusesWhatIsWrongByName) {
   expect(decode_symbols(bytes_of(R"({"tgid":1,"kind":"at","pcs":[],"frames":[]})")), "pcs");
   expect(decode_symbols(bytes_of(R"({"tgid":1,"kind":"at","pcs":["1"],"frames":[]})")), "pc");
   expect(decode_symbols(bytes_of(R"({"tgid":1,"kind":"at","pcs":[1],"frames":[7]})")), "frame");
+  const std::string frozen = R"({"tgid":1,"id":"x","frozen_ns":null,"dossier":null,"other_began_ns":0,"inside":)";
+  expect(decode_frozen(bytes_of(frozen + "1}")), "inside");
+  expect(
+      decode_frozen(bytes_of(frozen + R"({"op":7,"goid":1,"tid":1,"stack":[],"stack_cut":false,"created_by":null}})")),
+      "op");
+  expect(
+      decode_frozen(bytes_of(frozen + R"({"op":1,"goid":1,"tid":1,"stack":{},"stack_cut":false,"created_by":null}})")),
+      "stack");
+  expect(decode_frozen(bytes_of(frozen + R"({"op":1,"goid":1,"tid":1,"stack":[],"stack_cut":false,"created_by":3}})")),
+         "frame");
   std::string deep(200000, '[');
   expect(decode_symbols(bytes_of(deep)), "parse error");
 }
