@@ -60,6 +60,9 @@ void Found::note(const correlate::Finding& finding, report::Published outcome,
       ++of->crashes;
       of->last_ns = crash->time_ns;
       of->crash = crash->reason;
+      if (const auto* written = report ? std::get_if<report::CrashReport>(&*report) : nullptr) {
+        of->info = written->process;
+      }
     }
     return;
   }
@@ -126,6 +129,18 @@ void Found::fill(tui::Target& target, std::uint64_t now_ns) const {
     target.found.push_back(std::move(shown));
   }
   std::ranges::sort(target.found, {}, &tui::Hazard::last_ns);
+}
+
+std::vector<report::ProcessInfo> Found::crashed() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<report::ProcessInfo> out;
+  for (const auto& [tgid, of] : processes_) {
+    if (of.crashes > 0) {
+      out.push_back(of.info);
+      out.back().pid = tgid;
+    }
+  }
+  return out;
 }
 
 std::vector<report::Report> Found::reports() const {

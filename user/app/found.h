@@ -28,6 +28,8 @@ class Found {
 
   /// Puts what was found in `target.pid` into it: hazards, crashes, state. `now_ns`: CLOCK_MONOTONIC.
   void fill(tui::Target& target, std::uint64_t now_ns) const;
+  /// The processes that crashed, each with what its crash told of it.
+  std::vector<report::ProcessInfo> crashed() const;
   /// Each finding once, as it was first written, in order; of very many, the first.
   std::vector<report::Report> reports() const;
 
@@ -44,8 +46,9 @@ class Found {
     std::uint64_t count = 0;
     std::uint64_t crashes = 0;
     std::uint64_t last_ns = 0;
-    std::string severity;  ///< of the last hazard
-    std::string crash;     ///< Go's words
+    std::string severity;      ///< of the last hazard
+    std::string crash;         ///< Go's words
+    report::ProcessInfo info;  ///< of a process that crashed
   };
   Process* process(std::uint32_t tgid);
   void keep(const std::optional<report::Report>& report);

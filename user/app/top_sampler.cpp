@@ -18,6 +18,8 @@ constexpr std::uint64_t kSecond = 1'000'000'000;
 /// A process that crashed is shown for so long.
 constexpr std::uint64_t kRememberNs = 600 * kSecond;
 constexpr std::size_t kMostCrashed = 64;
+/// TASK_COMM_LEN without the NUL (include/linux/sched.h).
+constexpr std::size_t kCommLength = 15;
 /// What is seen of the operations is told as all of them from here on.
 constexpr double kAllSeen = 0.999;
 
@@ -113,7 +115,7 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
     if (known != before_.end() && !same) {
       found_.forget(tgid);
     }
-    crashed_.erase(pid);
+    gone_.erase(pid);
     Before next;
     next.start_time = shown.target.start_time();
     const auto counted = counts_.find(tgid);
@@ -163,11 +165,8 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
     if (seen.contains(pid)) {
       continue;
     }
-    found_.fill(gone.row, clock_.monotonic_ns());
-    if (gone.row.crashed && crashed_.size() < kMostCrashed) {
-      gone.row.watched = false;
-      crashed_.insert_or_assign(pid, gone.row);
-    }
+    gone.row.watched = false;
+    gone_.insert_or_assign(pid, std::move(gone.row));
   }
   before_ = std::move(seen);
   snapshot.host = facts_;
@@ -180,11 +179,30 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
 
 void TopSampler::show_ended(tui::Snapshot& snapshot) {
   const std::uint64_t now = clock_.monotonic_ns();
-  for (auto& [pid, row] : crashed_) {
-    found_.fill(row, now);  // the report of a crash may come after the process is gone
-    snapshot.targets.push_back(row);
+  std::size_t shown = 0;
+  for (const report::ProcessInfo& process : found_.crashed()) {
+    const auto pid = static_cast<int>(process.pid);
+    if (before_.contains(pid) || shown == kMostCrashed) {
+      continue;
+    }
+    tui::Target row;
+    if (const auto gone = gone_.find(pid); gone != gone_.end()) {
+      row = gone->second;
+    } else {  // it lived for less than the time between two looks
+      row.pid = pid;
+      row.comm = process.exe.substr(process.exe.rfind('/') + 1).substr(0, kCommLength);
+      row.exe = process.exe;
+      row.go = go_version(process.go);
+    }
+    found_.fill(row, now);
+    if (row.last_ns.value_or(0) <= kRememberNs) {
+      snapshot.targets.push_back(std::move(row));
+      ++shown;
+    }
   }
-  std::erase_if(crashed_, [](const auto& entry) { return entry.second.last_ns.value_or(0) > kRememberNs; });
+  while (gone_.size() > Found::kMostProcesses) {
+    gone_.erase(gone_.begin());
+  }
 }
 
 void TopSampler::show_refused(tui::Snapshot& snapshot) const {

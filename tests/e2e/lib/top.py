@@ -283,14 +283,14 @@ def colour(context):
     for env, wanted in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = Terminal(context, columns=200, **env)
         terminal.top(context, "-a", *only_below(context.scratch))
-        target = context.own(Target(copy_of(context, "racy"), "write_write", pace="0", held=False))
+        target = context.own(Target(copy_of(context, "racy"), "write_read", pace="500us", held=False))
         terminal.wait(rf"^ *{target.pid} .* CRASHED", 60)
         terminal.keys("f")
         terminal.tmux("send-keys", "-l", str(target.pid))  # its row is the chosen one, and so reversed
         terminal.keys("Enter")
         painted = terminal.tmux("capture-pane", "-p", "-e")
         found = re.search(r"\x1b\[[0-9;]*3[0-7]m", painted)
-        expect(not found if not wanted else True, f"colour with NO_COLOR: {painted!r}")
+        expect(bool(found) == wanted, f"colour {'is missing' if wanted else 'with NO_COLOR'}: {painted!r}")
         terminal.keys("q")
         terminal.restored(status=0)
         terminal.close()
