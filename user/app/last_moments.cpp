@@ -125,7 +125,8 @@ dossier::Ending LastMoments::look(std::uint64_t number) {
   if (entry == nullptr) {
     return {};
   }
-  update(*entry, clock_.monotonic_ns(), has_ended(entry->pidfd.get()));
+  const bool gone = has_ended(entry->pidfd.get());
+  update(*entry, clock_.monotonic_ns(), gone);
   return entry->moments;
 }
 
@@ -182,13 +183,13 @@ void LastMoments::run() {
       timeout = next <= before ? 0 : static_cast<int>((next - before) / 1'000'000 + 1);
     }
     ::poll(fds.data(), fds.size(), timeout);
-    const std::uint64_t now = clock_.monotonic_ns();
     eventfd_t count = 0;
     ::eventfd_read(wake_.get(), &count);
     lock.lock();
     for (Entry& entry : entries_) {
       if (!entry.moments.over) {
-        update(entry, now, has_ended(entry.pidfd.get()));
+        const bool gone = has_ended(entry.pidfd.get());  // before the clock: it is gone by then, not later
+        update(entry, clock_.monotonic_ns(), gone);
       }
     }
     // One at a time: `done` runs without the lock, and the list may change meanwhile.

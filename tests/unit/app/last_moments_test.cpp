@@ -1,5 +1,8 @@
 #include "app/last_moments.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 
@@ -113,6 +116,50 @@ class RunningClock final : public Clock {
  private:
   mutable std::atomic<std::uint64_t> now_ = 1;
 };
+
+/// The child dies while the clock is being read for the `at`th time, just after the time was taken.
+class DeadlyClock final : public Clock {
+ public:
+  DeadlyClock(pid_t child, int at) : child_(child), at_(at) {}
+  std::uint64_t monotonic_ns() const override {
+    const std::uint64_t now = now_ += 200;
+    if (++readings_ == at_) {
+      ::kill(child_, SIGKILL);
+      siginfo_t info = {};
+      ::waitid(P_PID, static_cast<id_t>(child_), &info, WEXITED | WNOWAIT);
+      died_ns = now_ += 200;
+    }
+    return now;
+  }
+  std::int64_t realtime_ns() const override { return 0; }
+
+  mutable std::atomic<std::uint64_t> died_ns = 0;
+
+ private:
+  const pid_t child_;
+  const int at_;
+  mutable std::atomic<int> readings_ = 0;
+  mutable std::atomic<std::uint64_t> now_ = 1;
+};
+
+TEST(LastMoments, AProcessIsNotGoneBeforeItEnds) {
+  for (int at = 1; at < 12; ++at) {
+    const test::Child child("/bin/sleep", {"1000"});
+    const DeadlyClock clock(child.pid(), at);
+    LastMoments moments(clock, fail(ErrorKind::kUnsupported, ""), {1'000'000'000, 1'000'000'000, 1'000'000'000});
+    const UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child.pid(), 0)));
+    const std::uint64_t number = moments.follow(static_cast<std::uint32_t>(child.pid()), 1, pidfd.get());
+    std::atomic<bool> told = false;
+    std::uint64_t gone_ns = 0;
+    while (!told) {  // each call wakes the thread, which reads the clock
+      moments.when_over(number, [&](const dossier::Ending& seen) {
+        gone_ns = seen.gone_ns.value_or(0);
+        told = true;
+      });
+    }
+    EXPECT_GE(gone_ns, clock.died_ns) << at;
+  }
+}
 
 TEST(LastMoments, FinishGivesUpAfterItsGrace) {
   const test::Child child("/bin/sleep", {"1000"});
