@@ -82,7 +82,8 @@ void Kernel::Impl::remove_policy(std::uint32_t tgid, std::uint32_t slot) const {
   mw_policy holder = {};
   if (bpf_map__lookup_elem(maps.mw_near_policies, &near, sizeof(near), &holder, sizeof(holder), 0) == 0 &&
       holder.tgid == tgid && holder.slot == slot) {
-    const mw_policy none = {};
+    mw_policy none = {};
+    none.flags = MW_POLICY_MARK_ONLY | MW_POLICY_IGNORE;  // a hit that is under way holds nobody
     bpf_map__update_elem(maps.mw_near_policies, &near, sizeof(near), &none, sizeof(none), BPF_ANY);
   }
   // The kernel side drops it at an exec, and may have adopted the new program by now.

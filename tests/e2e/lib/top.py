@@ -1,6 +1,7 @@
 """mapwatch top: the table in a real terminal (tmux), in a pipe and as JSON; settings for single targets.
 
 A terminal is looked at until what is expected stands on it: nothing here waits for time to pass."""
+import itertools
 import json
 import os
 import re
@@ -20,9 +21,11 @@ from .whole_host import copy_of, only_below
 class Terminal:
     """A shell in a tmux of its own."""
 
+    numbers = itertools.count()
+
     def __init__(self, context, rows=30, columns=170, term="tmux-256color", **env):
         expect(shutil.which("tmux"), "tmux is missing: make deps")
-        self.socket = str(context.scratch / "tmux")
+        self.socket = str(context.scratch / f"tmux{next(self.numbers)}")  # a server that ends has its own for a while
         self.folder, self.mapwatch = context.scratch, context.mapwatch
         full = {k: v for k, v in os.environ.items() if not k.startswith("TMUX") and k not in ("NO_COLOR", "CLICOLOR_FORCE")}
         self.env = dict(full, LC_ALL="C.UTF-8", MAPWATCH_STATE_DIR=str(context.scratch), **env)
@@ -283,7 +286,7 @@ def colour(context):
     for env, wanted in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = Terminal(context, columns=200, **env)
         terminal.top(context, "-a", *only_below(context.scratch))
-        target = context.own(Target(copy_of(context, "racy"), "write_read", pace="500us", held=False))
+        target = context.own(Target(copy_of(context, "racy"), "write_read", pace="200us", held=False))
         terminal.wait(rf"^ *{target.pid} .* CRASHED", 60)
         terminal.keys("f")
         terminal.tmux("send-keys", "-l", str(target.pid))  # its row is the chosen one, and so reversed
