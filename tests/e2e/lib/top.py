@@ -286,7 +286,9 @@ def colour(context):
     for env, wanted in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = Terminal(context, columns=200, **env)
         terminal.top(context, "-a", *only_below(context.scratch))
-        target = context.own(Target(copy_of(context, "racy"), "write_read", pace="200us", held=False))
+        target = context.own(Target(copy_of(context, "racy"), "write_write", pace="0"))
+        terminal.wait(row(target))  # its probes stand
+        target.release()
         terminal.wait(rf"^ *{target.pid} .* CRASHED", 60)
         terminal.keys("f")
         terminal.tmux("send-keys", "-l", str(target.pid))  # its row is the chosen one, and so reversed
