@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "app/watcher_options.h"
 #include "base/log.h"
 
 namespace mapwatch::app {
@@ -18,7 +19,7 @@ govern::Settings settings_of(const cli::Options& options, const govern::CostMode
   govern::Settings settings;
   settings.costs = costs;
   settings.seed = seed;
-  settings.budget_ppm = static_cast<std::uint32_t>(std::clamp(options.budget, 0.0, 1.0) * 1e6);
+  settings.budget_ppm = budget_ppm(options);
   if (options.sample == "full") {
     settings.sampling = govern::Sampling::kFull;
   } else if (const std::size_t slash = options.sample.find('/'); slash != std::string::npos) {

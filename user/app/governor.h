@@ -176,6 +176,8 @@ class Governor {
   /// Attaches on this thread, for a process that is held until its probes stand.
   Result<void> apply_now(Group& group, govern::Plan plan);
   attach::Switcher::Make maker(const Group& group, std::vector<govern::SiteId> sites) const;
+  /// Of a change to a process's policy: that the process has ended meanwhile is no error.
+  static void tell_unless_gone(const Result<void>& done);
   void set_limits(Group& group, const govern::Plan& plan);
   /// The planner for those of a plan's probes that it may arm and disarm.
   Result<Sites> sites_of(std::shared_ptr<const attach::Plan> plan, std::uint32_t first,

@@ -94,9 +94,7 @@ void Governor::turn_to_calls(Group& group, std::uint64_t now) {
   const auto plan = std::exchange(group.coming, {}).get();
   group.wants_calls = false;
   for (const auto& [tgid, member] : group.members) {
-    if (auto off = kernel_.set_flag(tgid, MW_POLICY_LEARN, false); !off && off.error().kind != ErrorKind::kGone) {
-      log::print_error(off.error());
-    }
+    tell_unless_gone(kernel_.set_flag(tgid, MW_POLICY_LEARN, false));
   }
   if (auto armed = plan ? arm_calls(group, *plan) : tl::unexpected(plan.error()); !armed) {
     log::debug("{}: probes stay on functions: {}", group.request.path, log::printable(armed.error().message));
@@ -161,24 +159,26 @@ std::vector<govern::SiteHits> Governor::learnt(const Group& group, const Sites& 
     std::uint32_t function = 0;
     std::uint64_t hits = 0;
   };
+  const auto counted = kernel_.callers();
+  if (!counted) {
+    log::print_error(counted.error());
+    return {};
+  }
   std::vector<Caller> callers;
   std::map<std::uint32_t, std::uint64_t> of_function;
-  for (const auto& [tgid, member] : group.members) {
-    const auto counted = kernel_.callers(tgid);
-    if (!counted) {
-      log::print_error(counted.error());
+  for (const mw_caller_count& each : *counted) {
+    const auto member = group.members.find(each.tgid);
+    if (member == group.members.end()) {
       continue;
     }
-    for (const mw_caller_count& each : *counted) {
-      of_function[each.site] += each.hits;
-      const std::uint64_t address = each.pc - member.who.bias - kCallBytes;
-      const auto& probes = calls.plan->probes;
-      const auto probe = std::ranges::lower_bound(probes, address, {}, &attach::ProbeSpec::address);
-      const auto index = static_cast<std::uint32_t>(probe - probes.begin());
-      const auto site = std::ranges::lower_bound(calls.probes, index);
-      if (probe != probes.end() && probe->address == address && site != calls.probes.end() && *site == index) {
-        callers.push_back({static_cast<govern::SiteId>(site - calls.probes.begin()), each.site, each.hits});
-      }
+    of_function[each.site] += each.hits;
+    const std::uint64_t address = each.pc - member->second.who.bias - kCallBytes;
+    const auto& probes = calls.plan->probes;
+    const auto probe = std::ranges::lower_bound(probes, address, {}, &attach::ProbeSpec::address);
+    const auto index = static_cast<std::uint32_t>(probe - probes.begin());
+    const auto site = std::ranges::lower_bound(calls.probes, index);
+    if (probe != probes.end() && probe->address == address && site != calls.probes.end() && *site == index) {
+      callers.push_back({static_cast<govern::SiteId>(site - calls.probes.begin()), each.site, each.hits});
     }
   }
   std::map<govern::SiteId, double> rates;

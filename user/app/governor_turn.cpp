@@ -84,16 +84,17 @@ govern::Plan Governor::tick(Group& group, std::uint64_t now) {
   return plan;
 }
 
+void Governor::tell_unless_gone(const Result<void>& done) {
+  if (!done && done.error().kind != ErrorKind::kGone) {
+    log::print_error(done.error());
+  }
+}
+
 void Governor::set_limits(Group& group, const govern::Plan& plan) {
-  const auto tell = [](const Result<void>& set) {
-    if (!set && set.error().kind != ErrorKind::kGone) {
-      log::print_error(set.error());
-    }
-  };
   for (auto& [tgid, member] : group.members) {
     if (member.partial != plan.partial) {
       member.partial = plan.partial;
-      tell(kernel_.set_flag(tgid, MW_POLICY_PARTIAL, plan.partial));
+      tell_unless_gone(kernel_.set_flag(tgid, MW_POLICY_PARTIAL, plan.partial));
     }
   }
   if (group.settings.sampling == govern::Sampling::kFull) {
@@ -102,7 +103,8 @@ void Governor::set_limits(Group& group, const govern::Plan& plan) {
   for (const govern::MemberLimits& limits : plan.limits) {
     // 0 is no limit to the kernel side.
     const std::uint64_t hits = limits.hits == UINT64_MAX ? 0 : std::max<std::uint64_t>(limits.hits, 1);
-    tell(kernel_.set_limits(limits.member, {limits.epoch, hits, limits.dwell_share_ppm, limits.dwell_burst_ns}));
+    tell_unless_gone(
+        kernel_.set_limits(limits.member, {limits.epoch, hits, limits.dwell_share_ppm, limits.dwell_burst_ns}));
   }
 }
 

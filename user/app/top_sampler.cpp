@@ -72,12 +72,6 @@ TopSampler::TopSampler(const HostWatch& host, Found& found, const Clock& clock, 
   last_own_cpu_s_ = own_cpu_s();
 }
 
-std::uint64_t TopSampler::age_ns(std::uint64_t start_ticks) const {
-  const std::uint64_t begun = start_ticks * (kSecond / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
-  const std::uint64_t now = clock_.boottime_ns();
-  return now > begun ? now - begun : 0;
-}
-
 Result<tui::Snapshot> TopSampler::take(std::optional<int> opened) {
   const std::uint64_t now = clock_.monotonic_ns();
   const double seconds = static_cast<double>(std::max<std::uint64_t>(now - last_ns_, 1)) / kSecond;
@@ -147,7 +141,7 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
     row.sites = now.status.sites;
     row.by_calls = now.by_calls;
     row.sharing = now.sharing;
-    row.age_ns = age_ns(shown.target.start_time());
+    row.age_ns = proc::age_ns(shown.target.start_time(), clock_.boottime_ns());
     found_.fill(row, clock_.monotonic_ns());
     next.row = row;
     if (opened == pid) {
@@ -211,7 +205,7 @@ void TopSampler::show_refused(tui::Snapshot& snapshot) const {
     row.pid = pid;
     row.comm = refused.comm;
     row.state = refused.reason;
-    row.age_ns = age_ns(refused.start_time);
+    row.age_ns = proc::age_ns(refused.start_time, clock_.boottime_ns());
     snapshot.targets.push_back(std::move(row));
   }
 }

@@ -34,7 +34,6 @@ class TopSampler {
   void show_ended(tui::Snapshot& snapshot);
   void show_refused(tui::Snapshot& snapshot) const;
   std::vector<tui::Site> sites_of(const Watcher::Shown& shown, double seconds);
-  std::uint64_t age_ns(std::uint64_t start_ticks) const;
 
   const HostWatch& host_;
   Found& found_;

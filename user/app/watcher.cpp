@@ -121,11 +121,12 @@ Result<void> Watcher::add(int pid, Match reach) {
     return set;
   }
   auto probes = arms_->attach(arm, watched.target, reach, *options);
-  auto armed = probes ? governor_->join(**probes,
-                                        {tgid, cpus.effective(), bias, watched.target.lived_ns(clock_.boottime_ns()),
-                                         verifier(watched)},
-                                        *options)
-                      : Result<void>(tl::unexpected(std::move(probes).error()));
+  auto armed =
+      probes ? governor_->join(**probes,
+                               {tgid, cpus.effective(), bias,
+                                proc::age_ns(watched.target.start_time(), clock_.boottime_ns()), verifier(watched)},
+                               *options)
+             : Result<void>(tl::unexpected(std::move(probes).error()));
   if (!armed) {
     give_up();
     TRY(watched.target.check());

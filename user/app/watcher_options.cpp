@@ -42,6 +42,10 @@ govern::CostModel cost_model(const attach::SelfTest& self_test) {
   return costs;
 }
 
+std::uint32_t budget_ppm(const cli::Options& options) {
+  return static_cast<std::uint32_t>(std::lround(std::clamp(options.budget, 0.0, 1.0) * 1e6));
+}
+
 mw_policy policy_for(const cli::Options& options, const attach::CpuLimits& limits) {
   const std::uint64_t upper = options.dwell_ns.value_or(kDwellMaxNs);
   mw_policy policy = {};
@@ -51,7 +55,7 @@ mw_policy policy_for(const cli::Options& options, const attach::CpuLimits& limit
   policy.hold_max_ns = kHoldMaxNs;
   policy.per_second = kHeldPerSecond;
   policy.one_in = kHeldOneIn;
-  policy.share_ppm = static_cast<std::uint32_t>(std::lround(std::clamp(options.budget, 0.0, 1.0) * 1e6));
+  policy.share_ppm = budget_ppm(options);
   policy.burst_ns = kBurstNs;
   return policy;
 }

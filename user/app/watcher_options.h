@@ -11,6 +11,8 @@
 namespace mapwatch::app {
 
 correlate::Correlator::Options correlator_options(const cli::Options& options);
+/// --budget as parts per million.
+std::uint32_t budget_ppm(const cli::Options& options);
 /// What a process may be charged, by the options and by the CPUs that it may use. Freezing is not part of it.
 mw_policy policy_for(const cli::Options& options, const attach::CpuLimits& limits);
 /// What a hit costs on this host.

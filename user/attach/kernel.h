@@ -105,8 +105,8 @@ class Kernel {
   Result<void> set_limits(std::uint32_t tgid, const Limits& limits);
   /// MW_POLICY_PARTIAL or MW_POLICY_LEARN. kGone likewise.
   Result<void> set_flag(std::uint32_t tgid, mw_policy_flags flag, bool on);
-  /// Who called its map functions while it had MW_POLICY_LEARN.
-  Result<std::vector<mw_caller_count>> callers(std::uint32_t tgid) const;
+  /// Who called map functions, of all processes that have or had MW_POLICY_LEARN.
+  Result<std::vector<mw_caller_count>> callers() const;
   /// Ring of mw_freeze_note: the guardian's.
   int freeze_notes_fd() const;
   /// Array of one word, which the guardian sets to 1 and back: without it nothing is frozen.

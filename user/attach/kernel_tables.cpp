@@ -49,9 +49,9 @@ Result<std::vector<mw_doing>> Kernel::last_operations(std::uint32_t tgid) const 
   return all;
 }
 
-Result<std::vector<mw_caller_count>> Kernel::callers(std::uint32_t tgid) const {
+Result<std::vector<mw_caller_count>> Kernel::callers() const {
   auto all = TRY(whole<mw_caller_count>(impl_->skeleton->maps.mw_callers, MW_CALLERS));
-  std::erase_if(all, [&](const mw_caller_count& caller) { return caller.pc == 0 || caller.tgid != tgid; });
+  std::erase_if(all, [](const mw_caller_count& caller) { return caller.pc == 0; });
   return all;
 }
 

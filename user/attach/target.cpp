@@ -168,11 +168,6 @@ Result<std::uint64_t> Target::load_bias(const elf::GoBinary& binary) const {
   return load_bias(TRY(text_anchor(binary, exe_path_)));
 }
 
-std::uint64_t Target::lived_ns(std::uint64_t boottime_ns) const {
-  static const auto tick_ns = 1'000'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
-  return boottime_ns - std::min(boottime_ns, start_time_ * tick_ns);
-}
-
 Result<std::uint64_t> Target::load_bias(const TextAnchor& anchor) const {
   const std::vector<proc::MapEntry> maps = TRY(procfs_.maps(pid_));
   const std::optional<std::uint64_t> entry_point = TRY(procfs_.auxv(pid_, AT_ENTRY));

@@ -33,8 +33,6 @@ class Target {
   int pidfd() const { return pidfd_.get(); }
   /// Clock ticks since boot.
   std::uint64_t start_time() const { return start_time_; }
-  /// Since it was started, by CLOCK_BOOTTIME.
-  std::uint64_t lived_ns(std::uint64_t boottime_ns) const;
   /// The executable that was running at open(), readable even when it was deleted since.
   int exe_fd() const { return exe_fd_.get(); }
   const FileKey& exe_key() const { return exe_key_; }

@@ -30,6 +30,9 @@ struct Stat {
   bool realtime() const { return policy == 1 || policy == 2 || policy == 6; }
 };
 
+/// For how long a process has lived, by Stat::start_time and CLOCK_BOOTTIME (proc(5), starttime).
+std::uint64_t age_ns(std::uint64_t start_time, std::uint64_t boottime_ns);
+
 /// A set of CPUs, by number.
 struct CpuSet {
   std::vector<bool> bits;

@@ -1,4 +1,6 @@
 // The parsers of /proc text: no I/O.
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -124,6 +126,11 @@ void CpuSet::keep(const CpuSet& other) {
   for (std::size_t i = 0; i < bits.size(); ++i) {
     bits[i] = bits[i] && other.bits[i];
   }
+}
+
+std::uint64_t age_ns(std::uint64_t start_time, std::uint64_t boottime_ns) {
+  static const auto tick_ns = 1'000'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  return boottime_ns - std::min(boottime_ns, start_time * tick_ns);
 }
 
 std::optional<Stat> parse_stat(std::string_view text) {
