@@ -37,6 +37,12 @@ TEST(ParseStat, TakesTheFields) {
   EXPECT_FALSE(stat->realtime());
 }
 
+TEST(Age, IsTheTimeSinceItsStart) {
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  EXPECT_EQ(age_ns(5 * ticks, 12'000'000'000), 7'000'000'000u);
+  EXPECT_EQ(age_ns(5 * ticks, 4'999'999'999), 0u) << "a clock in ticks is a little ahead";
+}
+
 TEST(ParseStat, SurvivesAnyName) {
   for (const std::string comm : {"a b", "a) R 1 (b", "(((", ")))", "\n) S 1\n", "", " ", ") Z 1 1 1"}) {
     const auto stat = parse_stat(stat_line(comm));
