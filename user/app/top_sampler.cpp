@@ -106,8 +106,10 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
     const Governor::Figures& now = of->second;
     const auto known = before_.find(pid);
     const bool same = known != before_.end() && known->second.start_time == shown.target.start_time();
-    if (known != before_.end() && !same) {
-      found_.forget(tgid);
+    const auto gone = gone_.find(pid);
+    if ((known != before_.end() && !same) ||
+        (gone != gone_.end() && gone->second.start_time != shown.target.start_time())) {
+      found_.forget(tgid);  // another process has this number now
     }
     gone_.erase(pid);
     Before next;
@@ -160,7 +162,7 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
       continue;
     }
     gone.row.watched = false;
-    gone_.insert_or_assign(pid, std::move(gone.row));
+    gone_.insert_or_assign(pid, std::move(gone));
   }
   before_ = std::move(seen);
   snapshot.host = facts_;
@@ -181,7 +183,7 @@ void TopSampler::show_ended(tui::Snapshot& snapshot) {
     }
     tui::Target row;
     if (const auto gone = gone_.find(pid); gone != gone_.end()) {
-      row = gone->second;
+      row = gone->second.row;
     } else {  // it lived for less than the time between two looks
       row.pid = pid;
       row.comm = process.exe.substr(process.exe.rfind('/') + 1).substr(0, kCommLength);

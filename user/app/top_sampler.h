@@ -46,7 +46,7 @@ class TopSampler {
   double last_own_cpu_s_ = 0;
   std::unordered_map<std::uint32_t, mw_target_counts> counts_;
   std::map<int, Before> before_;
-  std::map<int, tui::Target> gone_;  ///< as last seen: the report of a crash may come later
+  std::map<int, Before> gone_;  ///< as last seen: the report of a crash may come later
   // Of the opened process.
   std::optional<int> opened_;
   std::map<std::uint64_t, tui::Site> names_;          ///< by address: function, file, line

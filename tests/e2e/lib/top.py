@@ -10,11 +10,11 @@ import subprocess
 
 from . import check
 from .fixtures import NEWEST, build
-from .harness import case, expect, wait_for
+from .harness import Skipped, case, expect, wait_for
 from .lifecycle import PLAIN, probe_bytes, untouched
 from .process import Mapwatch, Process, Target, run_to_end
 from .terminal import Terminal
-from .whole_host import copy_of, only_below
+from .whole_host import at_pid, copy_of, only_below
 
 
 def quiet(context, path=None, pace="1ms"):
@@ -217,6 +217,32 @@ def colour(context):
         terminal.keys("q")
         terminal.restored(status=0)
         terminal.close()
+
+
+@case("top/a-number-that-another-process-has-now", builds=PLAIN)
+def reused(context):
+    """A process that runs is not shown as the one that crashed under its number."""
+    terminal = Terminal(context, columns=200)
+    terminal.top(context, "-a", *only_below(context.scratch))
+    calm = copy_of(context, "calm")
+    for _ in range(20):
+        first = context.own(Target(copy_of(context, "racy"), "write_write", pace="0"))
+        terminal.wait(row(first))
+        first.release()
+        first.wait(60)
+        terminal.wait(rf"^ *{first.pid} .* CRASHED", 60)
+        second = at_pid(first.pid, [calm, "-pace", "1ms", "-for", "60s", "rw3"])
+        try:
+            if second.pid == first.pid:
+                terminal.wait(rf"^ *{first.pid} calm .* ok", 30)
+                break
+        finally:
+            second.kill()
+            second.communicate()
+    else:
+        raise Skipped("no process of 20 had its forerunner's number")
+    terminal.keys("q")
+    terminal.restored(status=0)
 
 
 @case("top/terminals-that-can-only-print", builds=PLAIN)
