@@ -11,7 +11,7 @@
 namespace mapwatch::tui {
 
 /// How a cell looks; colours are the terminal's business.
-enum class Ink : std::uint8_t { kPlain, kStrong, kFaint, kHeading, kSelected, kGood, kWarning, kAlarm };
+enum class Ink : std::uint8_t { kPlain, kStrong, kFaint, kHeading, kSelected, kWarning, kAlarm };
 
 struct Cell {
   char32_t glyph = U' ';  ///< 0: the right half of the wide glyph before it

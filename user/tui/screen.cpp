@@ -164,12 +164,10 @@ struct Screen::Impl {
         return A_UNDERLINE;
       case Ink::kSelected:
         return A_REVERSE;
-      case Ink::kGood:
-        return in_color(1, A_NORMAL);
       case Ink::kWarning:
-        return in_color(2, A_BOLD);
+        return in_color(1, A_BOLD);
       case Ink::kAlarm:
-        return in_color(3, A_BOLD) | A_BOLD;
+        return in_color(2, A_BOLD) | A_BOLD;
     }
     return A_NORMAL;
   }
@@ -219,9 +217,8 @@ Result<std::unique_ptr<Screen>> Screen::open(bool color) {
   impl->set_up();
   if (color && ::has_colors() && ::start_color() == OK) {
     ::use_default_colors();
-    ::init_pair(1, COLOR_GREEN, -1);
-    ::init_pair(2, COLOR_YELLOW, -1);
-    ::init_pair(3, COLOR_RED, -1);
+    ::init_pair(1, COLOR_YELLOW, -1);
+    ::init_pair(2, COLOR_RED, -1);
     impl->color = true;
   }
   return std::unique_ptr<Screen>(new Screen(std::move(impl)));
