@@ -53,6 +53,7 @@ class DebugFile {
     const std::size_t abbrev_at = bytes_.size();
     abbrev.read(kMaxAbbrev, bytes_);
     info_at_ = bytes_.size();
+    end();
     Elf64_Ehdr header{};
     std::memcpy(header.e_ident, ELFMAG, SELFMAG);
     header.e_ident[EI_CLASS] = ELFCLASS64;
@@ -73,12 +74,14 @@ class DebugFile {
 
   /// Reads more of .debug_info; false when that was all.
   bool grow(DebugSection& info, std::size_t count) {
+    bytes_.pop_back();
     const bool more = info.read(count, bytes_);
-    put_section(2, 15, SHT_PROGBITS, info_at_, bytes_.size() - info_at_);
+    end();
+    put_section(2, 15, SHT_PROGBITS, info_at_, this->info().size());
     return more;
   }
 
-  Bytes info() const { return Bytes(bytes_.data() + info_at_, bytes_.size() - info_at_); }
+  Bytes info() const { return Bytes(bytes_.data() + info_at_, bytes_.size() - 1 - info_at_); }
 
   /// Makes the unit that reaches beyond the bytes read so far end with them. Returns what was there.
   struct Patch {
@@ -109,6 +112,9 @@ class DebugFile {
  private:
   static constexpr std::size_t kSections = 4;
   static constexpr std::size_t kContents = sizeof(Elf64_Ehdr) + kSections * sizeof(Elf64_Shdr);
+
+  /// A zero behind the section: libdw (0.188) gives out a name that is written inline without looking for its end.
+  void end() { bytes_.push_back(std::byte{0}); }
 
   template <typename T>
   void put(std::size_t at, const T& value) {
