@@ -75,6 +75,12 @@ class TextPrinter {
   }
 
   void operator()(const LostReport& lost) {
+    if (lost.stage == "table") {  // no event: nothing had happened yet
+      out_ +=
+          fmt::format("mapwatch: {} could not be set, another map had the place (table); results may miss hazards\n",
+                      counted(lost.count, "watch", "es"));
+      return;
+    }
     out_ += fmt::format("mapwatch: {} lost ({}); results may miss hazards\n", counted(lost.count, "event"),
                         escape(lost.stage));
   }

@@ -68,6 +68,13 @@ TEST(Json, KeysAndTheirOrder) {
                "sites_armed", "armed_share", "ns_per_hit", "target_cost", "own_cpu_s", "own_rss_bytes"});
 }
 
+TEST(Text, AWatchThatHadNoPlaceIsNotCalledALostEvent) {
+  EXPECT_EQ(to_text(LostReport{"ring", 1}, {}), "mapwatch: 1 event lost (ring); results may miss hazards\n");
+  const std::string text = to_text(LostReport{"table", 2}, {});
+  EXPECT_EQ(text.find("lost"), std::string::npos) << text;
+  EXPECT_NE(text.find("2 watches"), std::string::npos) << text;
+}
+
 TEST(Json, OneLineOfAsciiWhateverTheTargetIsCalled) {
   HazardReport report = hazard();
   report.process.exe = "\xff\x1b\n\x7f\xc2\x9b\xe2\x80\xae größe";
