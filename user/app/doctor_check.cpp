@@ -46,10 +46,12 @@ std::string checks_text(const std::vector<Check>& checks) {
 std::string checks_json(const std::vector<Check>& checks) {
   std::string text;
   for (const Check& check : checks) {
-    const Json object = {
-        {"schema_version", 1},    {"kind", "doctor"},
-        {"check", check.name},    {"status", status_word(check.status)},
-        {"detail", check.detail}, {"remedy", check.remedy.empty() ? Json(nullptr) : Json(check.remedy)}};
+    Json object = {{"schema_version", 1},    {"kind", "doctor"},
+                   {"check", check.name},    {"status", status_word(check.status)},
+                   {"detail", check.detail}, {"remedy", check.remedy.empty() ? Json(nullptr) : Json(check.remedy)}};
+    for (const auto& [name, ns] : check.ns_per_hit) {
+      object["ns_per_hit"][std::string(name)] = ns > 0 ? Json(ns) : Json(nullptr);
+    }
     text += object.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
   }
   return text;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mapwatch::app {
@@ -17,6 +19,8 @@ struct Check {
   CheckStatus status = CheckStatus::kOk;
   std::string detail;  ///< what was found, and the cause where it is bad
   std::string remedy;  ///< empty when there is nothing to do
+  /// hit_cost only: by class of instruction, what a hit of an empty program costs, ns of CPU time. 0: unknown.
+  std::vector<std::pair<std::string_view, double>> ns_per_hit = {};
 };
 
 bool any_failed(const std::vector<Check>& checks);

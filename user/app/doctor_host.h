@@ -40,6 +40,8 @@ Check programs_check(const Result<void>& loaded);
 /// `perf_works`: the older kind of probe can be had instead.
 Check multi_check(const Result<attach::SelfTest>& tested, bool perf_works, cli::AttachMode mode);
 Check pid_filter_check(const attach::SelfTest& tested, cli::AttachMode mode);
+/// `multi`: by which kind of link it was measured.
+Check hit_cost_check(const attach::SelfTest& tested, bool multi);
 Check perf_check(const Result<void>& tried, bool multi_works, cli::AttachMode mode);
 /// `link`: target of /proc/self/ns/pid, "pid:[4026531836]".
 Check pid_namespace_check(std::string_view link);

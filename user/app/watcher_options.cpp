@@ -34,9 +34,9 @@ correlate::Correlator::Options correlator_options(const cli::Options& options) {
 
 govern::CostModel cost_model(const attach::SelfTest& self_test) {
   govern::CostModel costs;
-  if (self_test.ns_per_hit > 0) {
-    for (const mw_site_class emulated : {MW_SITE_PUSH, MW_SITE_JCC, MW_SITE_CALL}) {
-      costs.ns_per_hit[emulated] = kInPrograms * (self_test.ns_per_hit + kDetectorNs);
+  for (const mw_site_class each : {MW_SITE_PUSH, MW_SITE_JCC, MW_SITE_CALL, MW_SITE_ENTRY}) {
+    if (const double ns = self_test.ns_per_hit[each]; ns > 0) {
+      costs.ns_per_hit[each] = kInPrograms * (ns + kDetectorNs);
     }
   }
   return costs;

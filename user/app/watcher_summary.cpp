@@ -21,7 +21,7 @@ report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_
   out.sites = totals.sites;
   out.sites_armed = armed_at_end_;
   out.armed_share = totals.armed_share;
-  out.ns_per_hit = self_test_.ns_per_hit;
+  out.ns_per_hit = self_test_.ns_per_hit[MW_SITE_NONE];
   const double target_s = static_cast<double>(cpu_.total_ticks()) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   out.target_cost = target_s > 0 ? totals.cost_ns / 1e9 / target_s : 0;
   out.own_cpu_s = static_cast<double>(::clock()) / CLOCKS_PER_SEC;

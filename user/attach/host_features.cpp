@@ -34,7 +34,7 @@ Result<void> try_perf_uprobe() {
   attr.type = type;
   attr.size = sizeof attr;
   attr.config1 = reinterpret_cast<std::uintptr_t>(kPath);  // uprobe_path, perf_event_open(2)
-  attr.config2 = TRY(self_test_file_offset());             // probe_offset
+  attr.config2 = TRY(own_file_offsets())[MW_SITE_NONE];    // probe_offset
   attr.sample_period = 1;
   attr.wakeup_events = 1;
   const UniqueFd event(

@@ -48,6 +48,18 @@ def doctor_host(context):
         expect(checks[name]["status"] == "ok", f"{checks[name]}")
     expect(checks["uprobe_multi"]["status"] == ("ok" if HAS_MULTI else "warn"), f"{checks['uprobe_multi']}")
     expect(checks["pid_filter"]["status"] == ("ok" if ONE_PROCESS else "warn"), f"{checks['pid_filter']}")
+    told = checks["hit_cost"]
+    expect(told["status"] == "ok" and all(ns > 0 for ns in told["ns_per_hit"].values()), f"{told}")
+
+
+@case("kernel/a-hit-is-priced-by-the-link-that-will-be-used")
+def priced(context):
+    """Each class by itself, also where it is perf_event that is asked for."""
+    for flags, kind in (([], "uprobe_multi" if HAS_MULTI else "perf_event"), (["--attach", "perf"], "perf_event")):
+        _, checks = checks_of(context, *flags)
+        told = checks["hit_cost"]
+        expect(set(told["ns_per_hit"]) == {"nop", "push", "jcc", "call", "entry"}, f"{told}")
+        expect(all(ns > 0 for ns in told["ns_per_hit"].values()) and kind in told["detail"], f"doctor {flags}: {told}")
 
 
 @case("kernel/doctor-refuses-multi-where-there-is-none")
