@@ -3,6 +3,7 @@
 #include "app/doctor.h"
 #include "app/dossier.h"
 #include "app/dump.h"
+#include "app/export.h"
 #include "app/ls.h"
 #include "app/replay.h"
 #include "app/run.h"
@@ -16,10 +17,11 @@ namespace {
 constexpr struct {
   cli::Command command;
   int (*run)(const cli::Options&);
-} kCommands[] = {
-    {cli::Command::kRun, run_run},   {cli::Command::kWatch, run_watch},     {cli::Command::kLs, run_ls},
-    {cli::Command::kThaw, run_thaw}, {cli::Command::kDoctor, run_doctor},   {cli::Command::kReplay, run_replay},
-    {cli::Command::kDump, run_dump}, {cli::Command::kDossier, run_dossier}, {cli::Command::kTop, run_top}};
+} kCommands[] = {{cli::Command::kRun, run_run},       {cli::Command::kWatch, run_watch},
+                 {cli::Command::kLs, run_ls},         {cli::Command::kThaw, run_thaw},
+                 {cli::Command::kDoctor, run_doctor}, {cli::Command::kReplay, run_replay},
+                 {cli::Command::kDump, run_dump},     {cli::Command::kDossier, run_dossier},
+                 {cli::Command::kTop, run_top},       {cli::Command::kExport, run_export}};
 }  // namespace
 
 Result<int> run_command(const cli::Options& options) {

@@ -49,9 +49,11 @@ constexpr CommandSpec kCommands[] = {
     {Command::kDossier, "dossier", "ls | show ID | verify ID | export ID [--redact] | rm ID [flags]",
      "list, show, check, pack and remove what was kept of crashes"},
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
+    {Command::kExport, "export", "completion SHELL | schema",
+     "print a completion for bash, zsh or fish, or the JSON schema of findings"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"daemon", "gate", "chaos", "net", "export"};
+constexpr std::string_view kLaterCommands[] = {"daemon", "gate", "chaos", "net"};
 
 template <typename T>
 struct Choice {

@@ -97,6 +97,8 @@ struct Options {
   std::string dossier_id;
   // replay
   std::string replay_file;
+  // export
+  std::vector<std::string> export_what;  ///< completion SHELL, or schema
 };
 
 /// What parse() decided: options to act on, or text to print and leave with `status` (help, version, --print-config).

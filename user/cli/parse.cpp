@@ -227,6 +227,14 @@ Result<void> take_positionals(const Words& words, Options& options) {
     options.dossier_id = needs_id ? rest.back() : "";
     return {};
   }
+  if (options.command == Command::kExport) {
+    options.export_what = rest;
+    const bool shell = !rest.empty() && rest.front() == "completion";
+    if (rest.empty() || rest.size() != (shell ? 2u : 1u)) {
+      return usage("export: say what", "mapwatch export completion bash|zsh|fish | schema");
+    }
+    return {};
+  }
   if (!rest.empty()) {
     return usage(fmt::format("{}: unexpected argument {}", command, rest.front()),
                  options.command == Command::kRun
