@@ -11,6 +11,8 @@
 #include <optional>
 #include <thread>
 
+#include "base/seizer.h"
+
 namespace mapwatch::attach {
 namespace {
 
@@ -48,11 +50,13 @@ bool collect(const Seized& seized, Registers& out) {
 
 void read_all(const std::vector<int>& tids, std::chrono::steady_clock::time_point end, Registers& out, int& error) {
   std::vector<Seized> waiting;
+  Seizer seizer;
   for (const int tid : tids) {
-    if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) == 0) {
+    const int failed = seizer.seize(tid);
+    if (failed == 0) {
       waiting.push_back({tid});
     } else {
-      error = errno;
+      error = failed;
       out.missed.push_back(tid);
     }
   }

@@ -32,12 +32,13 @@ std::uint64_t now_ns() {
 Result<ThreadStop> ThreadStop::all(int pid, int timeout_ms, const proc::ProcFs& procfs) {
   ThreadStop stop;
   const std::uint64_t deadline = now_ns() + static_cast<std::uint64_t>(timeout_ms) * 1'000'000U;
+  Seizer seizer;
   bool found = true;
   for (int round = 0; found; ++round) {
     if (round == kMaxRounds) {
       return fail(ErrorKind::kFailed, fmt::format("process {} starts threads faster than they can be stopped", pid));
     }
-    TRY(stop.seize_new(pid, procfs, found));
+    TRY(stop.seize_new(pid, procfs, seizer, found));
     TRY(stop.wait_all(pid, deadline));
   }
   if (stop.held_.empty()) {
@@ -47,17 +48,16 @@ Result<ThreadStop> ThreadStop::all(int pid, int timeout_ms, const proc::ProcFs& 
   return stop;
 }
 
-Result<void> ThreadStop::seize_new(int pid, const proc::ProcFs& procfs, bool& found) {
+Result<void> ThreadStop::seize_new(int pid, const proc::ProcFs& procfs, Seizer& seizer, bool& found) {
   found = false;
   for (const int tid : TRY(procfs.threads(pid))) {
     if (held_.contains(tid)) {
       continue;
     }
-    if (ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
-      if (errno == ESRCH) {  // ended meanwhile
-        continue;
-      }
-      return fail_errno(fmt::format("cannot stop thread {} of process {}", tid, pid), errno,
+    if (const int error = seizer.seize(tid); error == ESRCH) {  // ended meanwhile
+      continue;
+    } else if (error != 0) {
+      return fail_errno(fmt::format("cannot stop thread {} of process {}", tid, pid), error,
                         "run as root or with CAP_SYS_PTRACE; a debugger may be attached");
     }
     held_[tid] = {};

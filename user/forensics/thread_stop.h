@@ -6,6 +6,7 @@
 
 #include "base/proc.h"
 #include "base/result.h"
+#include "base/seizer.h"
 #include "forensics/registers.h"
 
 namespace mapwatch::forensics {
@@ -33,7 +34,7 @@ class ThreadStop {
 
  private:
   ThreadStop() = default;
-  Result<void> seize_new(int pid, const proc::ProcFs& procfs, bool& found);
+  Result<void> seize_new(int pid, const proc::ProcFs& procfs, Seizer& seizer, bool& found);
   Result<void> wait_all(int pid, std::uint64_t deadline_ns);
   Result<void> take_registers(int pid, const proc::ProcFs& procfs);
 
