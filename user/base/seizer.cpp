@@ -45,7 +45,8 @@ void Seizer::watch() {
     if (now == before && now % 2 == 1) {
       for (const int tid : seized_) {
         siginfo_t info = {};
-        ::waitid(P_PID, static_cast<id_t>(tid), &info, WEXITED | WNOHANG | __WALL);  // of one that lives nothing is told
+        ::waitid(P_PID, static_cast<id_t>(tid), &info,
+                 WEXITED | WNOHANG | __WALL);  // of one that lives nothing is told
       }
     }
     before = now;
