@@ -62,7 +62,6 @@ Result<std::shared_ptr<Arm>> Arms::place(const attach::Target& target) {
   auto before = kernel_.site_counts(*site, count);
   auto arm = std::make_shared<Arm>(*this, target, program, *layout, *site,
                                    before ? std::move(*before) : std::vector<mw_site_counts>(count));
-  TRY(kernel_.set_layout(*layout, program->layout()));
   std::erase_if(files_, [](const auto& entry) { return entry.second.expired(); });
   files_[inode_of(key)] = arm;
   by_layout_[*layout] = arm;
@@ -96,6 +95,7 @@ Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, con
   }
   if (!wide) {
     auto probes = TRY(make(*arm, target, target.pid(), options));
+    TRY(kernel_.set_layout(arm->layout(), arm->program()->layout()));
     std::erase_if(arm->narrow_, [](const auto& narrow) { return narrow.expired(); });
     arm->narrow_.push_back(probes);
     return probes;
@@ -107,12 +107,11 @@ Result<std::shared_ptr<Armed>> Arms::attach(const std::shared_ptr<Arm>& arm, con
     }
   }
   arm->narrow_.clear();
-  if (options_.adopt) {
-    mw_layout layout = arm->program()->layout();
-    layout.flags |= MW_LAYOUT_ADOPT;
-    TRY(kernel_.set_layout(arm->layout(), layout));
-  }
-  arm->wide_ = TRY(make(*arm, target, -1, options));
+  auto probes = TRY(make(*arm, target, -1, options));
+  mw_layout layout = arm->program()->layout();
+  layout.flags |= options_.adopt ? MW_LAYOUT_ADOPT : 0;
+  TRY(kernel_.set_layout(arm->layout(), layout));
+  arm->wide_ = std::move(probes);
   wide_.push_back(arm);
   return arm->wide_;
 }

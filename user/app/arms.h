@@ -75,7 +75,7 @@ class Arms {
   /// kUnsupported when there are too many files or sites at once.
   Result<std::shared_ptr<Arm>> place(const attach::Target& target);
   /// Probes in `target`, whose policy is set. `reach` is what is wished for: a file that may be written to unseen is
-  /// not armed as a whole where links of one process can be had.
+  /// not armed as a whole where links of one process can be had. Hits are judged from its return on.
   Result<std::shared_ptr<Armed>> attach(const std::shared_ptr<Arm>& arm, const attach::Target& target, Match reach,
                                         const cli::Options& options);
 

@@ -105,7 +105,6 @@ Result<std::shared_ptr<Armed>> Governor::arm(std::shared_ptr<const Program> bina
   by_links_[group.links] = group.id;
   const std::uint64_t id = group.id;
   groups_.emplace(id, std::move(group));
-  plan_calls(clock_.monotonic_ns());
   return std::make_shared<Armed>(*this, id, std::move(fatal));
 }
 

@@ -78,6 +78,7 @@ void Governor::plan_calls(std::uint64_t now) {
   if (next == nullptr || (waits && !lives(*next, now))) {
     return;
   }
+  log::debug("call sites of {}, {}, are looked for", log::printable(next->binary->main_path()), next->binary->go());
   planning_ = std::async(std::launch::async, [binary = next->binary] { return call_sites_of(*binary); }).share();
   for (auto& [id, group] : groups_) {
     if (group.binary == next->binary && wants(group)) {

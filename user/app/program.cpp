@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "attach/kernel.h"
 
@@ -13,21 +12,27 @@ namespace mapwatch::app {
 
 namespace {
 
-constexpr std::size_t kMaxFiles = 4;  // copies of one program whose contents may be asked for
+constexpr std::size_t kMaxFiles = 4;     // copies of one program whose contents may be asked for
+constexpr std::size_t kMaxCompared = 4;  // programs of one build id that a new file is compared with
 
 UniqueFd duplicate(int fd) { return UniqueFd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
+bool reads(int fd, std::vector<char>& out, std::int64_t at) {
+  return ::pread(fd, out.data(), out.size(), at) == static_cast<ssize_t>(out.size());
+}
+
+/// From the end on: what was appended to a program is found to differ at once.
 bool same_bytes(int one, int other, std::int64_t size) {
-  constexpr std::size_t kPiece = 256u << 10;
-  std::vector<char> a(kPiece);
-  std::vector<char> b(kPiece);
-  for (std::int64_t at = 0; at < size;) {
-    const ssize_t got = ::pread(one, a.data(), kPiece, at);
-    if (got <= 0 || ::pread(other, b.data(), static_cast<std::size_t>(got), at) != got ||
-        std::memcmp(a.data(), b.data(), static_cast<std::size_t>(got)) != 0) {
+  constexpr std::int64_t kPiece = 256 << 10;
+  std::vector<char> a;
+  std::vector<char> b;
+  for (std::int64_t end = size; end > 0; end -= static_cast<std::int64_t>(a.size())) {
+    a.resize(static_cast<std::size_t>(std::min(end, kPiece)));
+    b.resize(a.size());
+    const std::int64_t at = end - static_cast<std::int64_t>(a.size());
+    if (!reads(one, a, at) || !reads(other, b, at) || a != b) {
       return false;
     }
-    at += got;
   }
   return true;
 }
@@ -41,6 +46,18 @@ Result<std::shared_ptr<const ParsedProgram>> parse(int fd, const std::string& na
   auto file = std::make_shared<const elf::MappedFile>(TRY(elf::MappedFile::from_fd(fd, name)));
   elf::GoBinary binary = TRY(elf::GoBinary::parse(file->bytes()));
   return std::make_shared<const ParsedProgram>(ParsedProgram{std::move(file), std::move(binary)});
+}
+
+/// What DWARF has to tell takes longer to read than all that the first probes need.
+std::shared_future<mw_layout> start_layout(std::shared_ptr<const ParsedProgram> parsed) {
+  // Where no thread is to be had it is read by whoever asks.
+  return std::async(std::launch::async | std::launch::deferred,
+                    [parsed = std::move(parsed)] {
+                      const mw_layout layout = attach::layout_of(parsed->binary);
+                      parsed->file->forget_pages();
+                      return layout;
+                    })
+      .share();
 }
 
 }  // namespace
@@ -97,14 +114,14 @@ std::size_t ParsedPrograms::bytes() const {
   return bytes_;
 }
 
-Program::Program(std::shared_ptr<ParsedPrograms> parsed, const elf::GoBinary& binary, attach::Plan plan,
-                 attach::TextAnchor anchor)
-    : cache_(std::move(parsed)),
-      go_((binary.unverified() ? "unverified " : "") + binary.version().text),
-      build_id_(binary.build_id()),
-      main_path_(binary.main_path()),
+Program::Program(std::shared_ptr<ParsedPrograms> cache, const std::shared_ptr<const ParsedProgram>& parsed,
+                 attach::Plan plan, attach::TextAnchor anchor)
+    : cache_(std::move(cache)),
+      go_((parsed->binary.unverified() ? "unverified " : "") + parsed->binary.version().text),
+      build_id_(parsed->binary.build_id()),
+      main_path_(parsed->binary.main_path()),
       plan_(std::move(plan)),
-      layout_(attach::layout_of(binary)),
+      layout_(start_layout(parsed)),
       anchor_(anchor) {}
 
 Program::~Program() { cache_->drop(this); }
@@ -174,19 +191,20 @@ Result<std::shared_ptr<Program>> ProgramCache::read(const attach::Target& target
   const auto parsed = TRY(parse(target.exe_fd(), target.exe_path()));
   attach::Plan plan = TRY(attach::plan_probes(parsed->binary));
   const attach::TextAnchor anchor = TRY(attach::text_anchor(parsed->binary, target.exe_path()));
-  std::shared_ptr<Program> program(new Program(parsed_, parsed->binary, std::move(plan), anchor));
-  parsed->file->forget_pages();
+  std::shared_ptr<Program> program(new Program(parsed_, parsed, std::move(plan), anchor));
   parsed_->put(program.get(), parsed);
   return program;
 }
 
 std::shared_ptr<Program> ProgramCache::copy_of(const attach::Target& target, const std::string& build_id) const {
   const auto [first, last] = by_content_.equal_range({build_id, target.exe_key().size});
-  for (auto at = first; at != last && !build_id.empty(); ++at) {
+  std::size_t compared = 0;
+  for (auto at = first; at != last && !build_id.empty() && compared < kMaxCompared; ++at) {
     const auto program = at->second.lock();
     if (!program) {
       continue;
     }
+    ++compared;
     const std::lock_guard lock(program->mutex_);
     // Whoever made the file chose the build id, too.
     if (std::ranges::any_of(program->files_, [&](const auto& file) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <list>
 #include <map>
 #include <memory>
@@ -72,7 +73,9 @@ class Program final : public elf::BinarySource {
   const std::string& build_id() const { return build_id_; }
   const std::string& main_path() const { return main_path_; }
   const attach::Plan& plan() const { return plan_; }
-  const mw_layout& layout() const { return layout_; }
+  /// Found out beside the making of the program, in the DWARF if there is some: the first calls may wait for 20 ms. Any
+  /// thread.
+  const mw_layout& layout() const { return layout_.get(); }
   const attach::TextAnchor& anchor() const { return anchor_; }
 
   /// Null when no file of the program can be read as it was. Any thread.
@@ -85,7 +88,7 @@ class Program final : public elf::BinarySource {
 
  private:
   friend class ProgramCache;
-  Program(std::shared_ptr<ParsedPrograms> parsed, const elf::GoBinary& binary, attach::Plan plan,
+  Program(std::shared_ptr<ParsedPrograms> cache, const std::shared_ptr<const ParsedProgram>& parsed, attach::Plan plan,
           attach::TextAnchor anchor);
   void add_file(int fd, const FileKey& key);
 
@@ -94,7 +97,7 @@ class Program final : public elf::BinarySource {
   const std::string build_id_;
   const std::string main_path_;
   const attach::Plan plan_;
-  const mw_layout layout_;
+  const std::shared_future<mw_layout> layout_;
   const attach::TextAnchor anchor_;
   mutable std::mutex mutex_;  ///< of what follows
   std::vector<std::pair<UniqueFd, FileKey>> files_;

@@ -162,6 +162,10 @@ Result<void> Watcher::add(int pid, Match reach) {
   }
   watched.target.close_exe();
   announce(watched, clock_.monotonic_ns() - begin);
+  if (options_.on_crash != "none") {
+    // Now, rather than while the process stands still, but not beside the attaching.
+    reports_.post([program = arm->program()] { (void)program->runtime(); });
+  }
   targets_.insert_or_assign(pid, std::move(watched));
   return {};
 }
@@ -191,9 +195,6 @@ void Watcher::introduce(std::uint32_t tgid, const Arm& arm, std::uint64_t bias, 
                                          subject.info.build_id, subject.info.cgroup, bias, subject.wall_offset_ns}));
   reports_.post([this, tgid, subject = std::move(subject), program = arm.program(), bias] {
     live_symbols_.add_process(tgid, program, bias);
-    if (options_.on_crash != "none") {
-      (void)program->runtime();  // now, rather than while the process stands still
-    }
     publisher_.set_process(tgid, subject);
   });
 }

@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
@@ -113,12 +114,14 @@ struct GoBinary::Impl {
   BuildInfo info;
   BuildTraits traits;
   MapKind map_kind;
-  Offsets offsets;
+  Offsets table;
   std::string build_id;
   PclnTable pcln;
   std::optional<ModuleData> module;
   std::vector<Function> functions;
   NameIndex names;
+  std::once_flag asked = {};
+  Offsets offsets = {};  ///< once asked for
 
   std::optional<std::size_t> index_at(std::uint64_t address) const {
     const auto after = std::ranges::upper_bound(functions, address, {}, &Function::entry);
@@ -160,17 +163,21 @@ Result<GoBinary> GoBinary::parse(Bytes file) {
   if (info.version.development) {
     table.source = OffsetSource::kUnverified;
   }
-  const Offsets offsets = dwarf_offsets(image, kind, table).value_or(table);
   std::string build_id = read_build_id(image);
-  return GoBinary(std::make_unique<Impl>(Impl{std::move(image), std::move(info), traits, kind, offsets,
-                                              std::move(build_id), std::move(tables.pcln), tables.module,
-                                              std::move(tables.functions), std::move(names)}));
+  return GoBinary(std::unique_ptr<Impl>(new Impl{std::move(image), std::move(info), traits, kind, table,
+                                                 std::move(build_id), std::move(tables.pcln), tables.module,
+                                                 std::move(tables.functions), std::move(names)}));
 }
 
 const GoVersion& GoBinary::version() const { return impl_->info.version; }
 const BuildTraits& GoBinary::traits() const { return impl_->traits; }
 MapKind GoBinary::map_kind() const { return impl_->map_kind; }
-const Offsets& GoBinary::offsets() const { return impl_->offsets; }
+const Offsets& GoBinary::offsets() const {
+  std::call_once(impl_->asked, [this] {
+    impl_->offsets = dwarf_offsets(impl_->image, impl_->map_kind, impl_->table).value_or(impl_->table);
+  });
+  return impl_->offsets;
+}
 bool GoBinary::unverified() const {
   return impl_->info.version.minor > newest_known_minor() || impl_->info.version.development;
 }

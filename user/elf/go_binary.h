@@ -126,6 +126,8 @@ class GoBinary {
   const GoVersion& version() const;
   const BuildTraits& traits() const;
   MapKind map_kind() const;
+  /// From DWARF when there is some, else from the table. The DWARF is read at the first call, which may take 20 ms. Any
+  /// thread.
   const Offsets& offsets() const;
   /// True when version() is newer than the newest table entry, or between releases.
   bool unverified() const;

@@ -70,6 +70,23 @@ def before_and_after(context):
         target.finish()
 
 
+@case("all/file-never-seen-is-attached-before-its-call-sites-are-looked-for", builds=PLAIN + [(OLD, "stripped")])
+def functions_first(context):
+    """What a first probe does not need is read when it stands."""
+    mapwatch = watch(context, "-a", *only_below(context.scratch), "--sample", "auto")
+    for name, mode in (("one", (NEWEST, "plain")), ("two", (OLD, "stripped"))):
+        target = context.own(Target(copy_of(context, name, *mode), "rw3", pace="1ms", held=False))
+        mapwatch.attached(target.pid)
+        sought = mapwatch.err.wait(rf"call sites of .*go{mode[0]}, are looked for", 10)
+        expect(sought, f"no sites are looked for: {mapwatch.err.text()[-600:]}")
+        told = mapwatch.err.text().splitlines()
+        attached = next(i for i, line in enumerate(told) if f"attached to PID {target.pid} " in line)
+        expect(attached < told.index(sought), f"sought before the probes stood: {told}")
+        target.finish()
+    mapwatch.stop()
+    check.silent(mapwatch, hits=10)
+
+
 @case("all/racy-program-that-starts-later-is-warned-of", builds=PLAIN)
 def warned(context):
     binary = copy_of(context, "racy")

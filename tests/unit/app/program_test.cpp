@@ -4,12 +4,14 @@
 
 #include <sys/stat.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include "app/gofmt.h"
 #include "app/host_dir.h"
 #include "attach/children.h"
+#include "attach/kernel.h"
 
 namespace mapwatch::app {
 namespace {
@@ -99,6 +101,19 @@ TEST_F(ProgramCacheTest, CopiesOfOneProgramShareIt) {
   ASSERT_TRUE(program);
   EXPECT_EQ(load(cache, one.pid()), program);
   EXPECT_EQ(load(cache, again.pid()), program);
+}
+
+TEST_F(ProgramCacheTest, TheLayoutIsThatOfItsDwarf) {
+  ProgramCache cache;
+  const test::Child one = run(copy("one"));
+  const auto program = load(cache, one.pid());
+  ASSERT_TRUE(program);
+  const auto file = elf::MappedFile::open(gofmt_);
+  ASSERT_TRUE(file);
+  const auto binary = elf::GoBinary::parse(file->bytes());
+  ASSERT_TRUE(binary);
+  const mw_layout expected = attach::layout_of(*binary);
+  EXPECT_EQ(std::memcmp(&program->layout(), &expected, sizeof(expected)), 0);
 }
 
 TEST_F(ProgramCacheTest, ADeletedFileIsNotKeptOpenForACopyOfIt) {
