@@ -26,7 +26,12 @@ Discovery::Look Discovery::look(int pid) {
     return look;
   }
   look.match = selector_.match(procfs_, pid);
-  look.verdict = look.match == Match::kNo ? Verdict::kNotMine : Verdict::kWanted;
+  if (look.match != Match::kNo) {
+    look.verdict = Verdict::kWanted;
+  } else {
+    // What ended between two looks, or runs another program by now, was not asked whether it is chosen.
+    look.verdict = FileKey::of(exe) == key ? Verdict::kNotMine : Verdict::kGone;
+  }
   return look;
 }
 

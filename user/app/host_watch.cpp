@@ -124,10 +124,7 @@ void HostWatch::act_on(int pid, const Discovery::Look& look, bool adopted) {
     return;
   }
   if (look.verdict == Verdict::kGone) {
-    ++(adopted ? counts_.brief : counts_.unseen);
-    if (adopted) {
-      settled_[pid] = clock_.monotonic_ns();
-    }
+    count_gone(pid, adopted);
   } else if (look.verdict != Verdict::kNotGo && watcher_->armed(look.file)) {
     // Without an answer the kernel side would ask again at its next hit.
     if (const auto stat = procfs_.stat(pid)) {
@@ -141,6 +138,18 @@ void HostWatch::act_on(int pid, const Discovery::Look& look, bool adopted) {
   }
 }
 
+void HostWatch::count_gone(int pid, bool adopted) {
+  const std::uint64_t now = clock_.monotonic_ns();
+  if (!adopted) {
+    ++counts_.unseen;
+    unseen_[pid] = now;
+    return;
+  }
+  ++counts_.brief;
+  settled_[pid] = now;
+  counts_.unseen -= unseen_.erase(pid);
+}
+
 void HostWatch::note(const Watcher::NewProcess& news) {
   const auto waiting = waiting_.find(news.pid);
   if (watcher_->watches(news.pid) || (news.adopted && (waiting != waiting_.end() || ignored_.contains(news.pid)))) {
@@ -150,6 +159,9 @@ void HostWatch::note(const Watcher::NewProcess& news) {
       news.adopted && settled != settled_.end() && news.time_ns < settled->second) {
     watcher_->forget_new(news.pid);
     return;
+  }
+  if (!news.adopted) {
+    unseen_.erase(news.pid);
   }
   if (waiting != waiting_.end()) {
     // An exec under a number that was to be looked at: whoever had it is gone.
@@ -206,7 +218,8 @@ Result<void> HostWatch::turn() {
     // Its old program is gone with its probes; the new one is watched when it can be.
     watcher_->drop(pid);
     if (continuing_) {
-      look_at(pid, true);
+      unseen_.erase(pid);
+      look_at(pid, false);
     } else if (auto again = watcher_->add(pid); !again) {
       log::info("PID {} runs another program now, which is not watched: {}", pid,
                 log::printable(again.error().message));
@@ -223,7 +236,9 @@ Result<void> HostWatch::turn() {
   next_check_ns_ = now + kCheckNs;
   sweep_ignored();
   sweep_refused();
-  std::erase_if(settled_, [now](const auto& entry) { return now - entry.second > kForgetNs; });
+  for (auto* times : {&settled_, &unseen_}) {
+    std::erase_if(*times, [now](const auto& entry) { return now - entry.second > kForgetNs; });
+  }
   if (const std::uint64_t lost = watcher_->lost_news(); lost != lost_news_) {
     log::warn("{} starts of processes were not told of (ring full): looking through /proc", lost - lost_news_);
     lost_news_ = lost;

@@ -52,9 +52,9 @@ class HostWatch {
   struct Counts {
     std::uint64_t attached = 0;  ///< processes, each exec anew
     std::uint64_t brief = 0;     ///< of a file that is armed: ended so soon that only their marks were watched
-    std::uint64_t unseen = 0;    ///< ended before anybody could tell whether they were Go programs
-    std::uint64_t refused = 0;   ///< chosen, and could not be watched
-    std::uint64_t rescans = 0;   ///< looks through /proc because events were lost
+    std::uint64_t unseen = 0;   ///< ended before anybody could tell whether they were Go programs; not among the others
+    std::uint64_t refused = 0;  ///< chosen, and could not be watched
+    std::uint64_t rescans = 0;  ///< looks through /proc because events were lost
   };
   const Counts& counts() const { return counts_; }
 
@@ -66,6 +66,8 @@ class HostWatch {
   void note(const Watcher::NewProcess& news);
   void look_at(int pid, bool adopted);
   void act_on(int pid, const Discovery::Look& look, bool adopted);
+  /// It ended before it could be looked at.
+  void count_gone(int pid, bool adopted);
   /// True when it is watched now.
   bool add(int pid, Match match, const FileKey* file);
   void look_at_pending();
@@ -92,6 +94,8 @@ class HostWatch {
   std::map<int, std::uint64_t> waiting_;  ///< by pid, its entry of pending_ that counts: when it is due
   /// By pid: counted at that time; an adoption before it may yet be read.
   std::map<int, std::uint64_t> settled_;
+  /// By pid: counted as unseen, of an exec at that time; an adoption that is told of later says what it was.
+  std::map<int, std::uint64_t> unseen_;
   std::map<int, Ignored> ignored_;
   std::map<int, Refused> refused_;
   std::set<FileKey> told_;  ///< files whose refusal was told

@@ -11,7 +11,7 @@ import time
 
 from . import check
 from .fixtures import NEWEST, build
-from .harness import Skipped, case, expect, wait_for
+from .harness import Skipped, case, expect, preload, wait_for
 from .lifecycle import PLAIN, patched, probe_bytes, untouched
 from .process import Mapwatch, Process, Target, run_to_end
 
@@ -378,6 +378,43 @@ def storm(context):
     expect(attached + brief == rounds * shells + 1 and refused == 0,
            f"{attached} attached, {brief} brief, {refused} refused of {rounds * shells}: "
            f"{[l for l in mapwatch.err.text().splitlines() if 'is not watched' in l][:3]}")
+
+
+# A host on which mapwatch is slow between two looks at one process.
+SLOW_LINK = """
+#include <string.h>
+#include <time.h>
+#include <sys/types.h>
+ssize_t readlink(const char* path, char* out, size_t size) {
+  size_t n = strlen(path);
+  if (strncmp(path, "/proc/", 6) == 0 && path[6] != 's' && n > 4 && strcmp(path + n - 4, "/exe") == 0) {
+    struct timespec nap = {0, 50000000};
+    nanosleep(&nap, 0);
+  }
+  return ((ssize_t (*)(const char*, char*, size_t))dlsym(RTLD_NEXT, "readlink"))(path, out, size);
+}
+"""
+
+
+@case("all/tools-that-end-while-they-are-looked-at-are-counted-once", builds=PLAIN)
+def ends_meanwhile(context):
+    """Each started tool is watched, or watched by its marks alone; none is also among those that nobody saw."""
+    runs = 6
+    binary = copy_of(context, "tool")
+    holder = context.own(Target(binary, "rw3"))
+    env = dict(os.environ, LD_PRELOAD=str(preload(context, "slow_link", SLOW_LINK)))
+    mapwatch = watch(context, env=env)
+    mapwatch.attached(holder.pid)
+    children = []
+    for _ in range(runs):
+        child = subprocess.Popen([binary, "-for", "20ms", "-pace", "1ms", "rw3"], stdout=subprocess.DEVNULL)
+        children.append(child)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie: there, and with nothing to be read
+        time.sleep(0.15)  # the look at it is over
+    mapwatch.stop()
+    expect(all(child.wait() == 0 for child in children), f"tools ended with {[c.returncode for c in children]}")
+    watched, brief, refused, _ = sums(mapwatch)
+    expect((watched + brief, refused) == (runs + 1, 0), f"of {runs} and one more: {watched} watched, {brief} brief, {refused} refused")
 
 
 @case("all/ring-too-small-for-a-storm", builds=PLAIN)
