@@ -1,5 +1,6 @@
 #include "app/commands.h"
 
+#include "app/daemon.h"
 #include "app/doctor.h"
 #include "app/dossier.h"
 #include "app/dump.h"
@@ -17,11 +18,11 @@ namespace {
 constexpr struct {
   cli::Command command;
   int (*run)(const cli::Options&);
-} kCommands[] = {{cli::Command::kRun, run_run},       {cli::Command::kWatch, run_watch},
-                 {cli::Command::kLs, run_ls},         {cli::Command::kThaw, run_thaw},
-                 {cli::Command::kDoctor, run_doctor}, {cli::Command::kReplay, run_replay},
-                 {cli::Command::kDump, run_dump},     {cli::Command::kDossier, run_dossier},
-                 {cli::Command::kTop, run_top},       {cli::Command::kExport, run_export}};
+} kCommands[] = {
+    {cli::Command::kRun, run_run},       {cli::Command::kWatch, run_watch},     {cli::Command::kLs, run_ls},
+    {cli::Command::kThaw, run_thaw},     {cli::Command::kDoctor, run_doctor},   {cli::Command::kReplay, run_replay},
+    {cli::Command::kDump, run_dump},     {cli::Command::kDossier, run_dossier}, {cli::Command::kTop, run_top},
+    {cli::Command::kExport, run_export}, {cli::Command::kDaemon, run_daemon}};
 }  // namespace
 
 Result<int> run_command(const cli::Options& options) {

@@ -2,6 +2,7 @@
 // switcher do what it wants.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -120,6 +121,12 @@ class Governor {
     std::uint64_t crowded = 0;  ///< files, so far, whose call sites were more than there were numbers for
   };
   Totals totals() const;
+  /// By what a probe sits on (mw_op).
+  using ByOp = std::array<std::uint64_t, MW_OP_THROW + 1>;
+  /// Traps so far, as last read; those on the fatal path are not counted.
+  const ByOp& hits() const { return hits_; }
+  /// Armed now.
+  ByOp armed() const;
 
  private:
   friend class Armed;
@@ -210,6 +217,7 @@ class Governor {
   ComingPlan planning_;                              ///< the last one that was begun
   std::uint64_t crowded_ = 0;
   std::uint64_t last_id_ = 0;  ///< of both kinds
+  ByOp hits_ = {};
   double cost_ns_ = 0;
   double site_shares_ = 0;  ///< sum over the sites of groups that are gone
   std::uint64_t sites_gone_ = 0;

@@ -33,6 +33,16 @@ std::map<std::uint32_t, Governor::Figures> Governor::figures() const {
   return out;
 }
 
+Governor::ByOp Governor::armed() const {
+  ByOp out = {};
+  for (const auto& [id, group] : groups_) {
+    for (govern::SiteId site = 0; site < group.sites.probes.size(); ++site) {
+      out[group.sites.plan->probes[group.sites.probes[site]].op] += group.sites.planner->site(site).armed ? 1 : 0;
+    }
+  }
+  return out;
+}
+
 std::vector<Governor::SiteFigures> Governor::sites_of(std::uint32_t tgid, const mw_policy& policy) const {
   std::vector<SiteFigures> out;
   const auto id = members_.find(tgid);

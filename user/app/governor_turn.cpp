@@ -40,6 +40,7 @@ std::vector<govern::SiteHits> Governor::read_sites(Group& group) {
     if (now.hits != before.hits) {
       hits.push_back({site, now.hits - before.hits, now.candidates - before.candidates});
       cost_ns_ += costs_.hit_ns(sites.plan->probes[probe].site_class, now.hits - before.hits);
+      hits_[sites.plan->probes[probe].op] += now.hits - before.hits;
       before = now;
     }
   }

@@ -97,6 +97,7 @@ bool HostWatch::add(int pid, Match match, const FileKey* file) {
     ++counts_.attached;
     return true;
   }
+  ++counts_.errors[added.error().kind];
   if (added.error().kind == ErrorKind::kGone) {
     ++(file != nullptr && watcher_->armed(*file) ? counts_.brief : counts_.unseen);
     log::debug("PID {}: {}", pid, log::printable(added.error().message));

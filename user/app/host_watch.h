@@ -55,6 +55,7 @@ class HostWatch {
     std::uint64_t unseen = 0;   ///< ended before anybody could tell whether they were Go programs; not among the others
     std::uint64_t refused = 0;  ///< chosen, and could not be watched
     std::uint64_t rescans = 0;  ///< looks through /proc because events were lost
+    std::map<ErrorKind, std::uint64_t> errors;  ///< why processes were not watched that were chosen
   };
   const Counts& counts() const { return counts_; }
 

@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
 #include <utility>
 #include <vector>
+
+#include "base/signals.h"
 
 namespace mapwatch::app {
 namespace {
@@ -24,12 +25,8 @@ bool has_ended(int pidfd) {
 
 LastMoments::LastMoments(const Clock& clock, Watch watch, FollowLimits limits)
     : clock_(clock), limits_(limits), watch_(std::move(watch)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);  // signals are the main thread's
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const SignalsBlocked blocked;
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 LastMoments::~LastMoments() {

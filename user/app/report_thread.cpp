@@ -1,19 +1,14 @@
 #include "app/report_thread.h"
 
-#include <signal.h>
-
 #include <utility>
+
+#include "base/signals.h"
 
 namespace mapwatch::app {
 
 ReportThread::ReportThread() {
-  // Signals are the main thread's: it reads them from a signalfd.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const SignalsBlocked blocked;
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 ReportThread::~ReportThread() {
@@ -53,6 +48,11 @@ void ReportThread::drain() {
 std::uint64_t ReportThread::refused() const {
   const std::lock_guard lock(mutex_);
   return refused_;
+}
+
+std::size_t ReportThread::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
 }
 
 void ReportThread::run() {

@@ -25,6 +25,8 @@ class ReportThread {
   /// Returns when all that was posted before is done.
   void drain();
   std::uint64_t refused() const;
+  /// What was posted and is not begun.
+  std::size_t waiting() const;
 
  private:
   static constexpr std::size_t kMaxQueued = 65536;

@@ -182,7 +182,7 @@ Result<int> top(const cli::Options& options) {
   }
   Found found;
   auto host = TRY(HostWatch::create(options, json ? STDOUT_FILENO : nowhere.get(), clock, loop));
-  host->watcher().observe([&found](const auto& finding, report::Published outcome, const auto& report) {
+  host->watcher().observe([&found](const auto& finding, report::Published outcome, const auto& report, const auto&) {
     found.note(finding, outcome, report);
   });
   TRY(host->start());

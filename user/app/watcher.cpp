@@ -161,7 +161,11 @@ Result<void> Watcher::add(int pid, Match reach) {
     return fail_errno("cannot wait for the end of a process", error);
   }
   watched.target.close_exe();
-  announce(watched, clock_.monotonic_ns() - begin);
+  const std::uint64_t took_ns = clock_.monotonic_ns() - begin;
+  announce(watched, took_ns);
+  if (attached_) {
+    attached_(took_ns);
+  }
   if (options_.on_crash != "none") {
     // Now, rather than while the process stands still, but not beside the attaching.
     reports_.post([program = arm->program()] { (void)program->runtime(); });
@@ -290,7 +294,9 @@ std::vector<int> Watcher::fds() const {
 }
 
 Result<void> Watcher::poll_ring(Turn& turn) {
-  TRY(ring_->poll(std::chrono::milliseconds(0), [this, &turn](Bytes record) { on_record(record, turn); }));
+  const std::size_t taken =
+      TRY(ring_->poll(std::chrono::milliseconds(0), [this, &turn](Bytes record) { on_record(record, turn); }));
+  last_event_ns_ = taken > 0 ? clock_.monotonic_ns() : last_event_ns_;
   return {};
 }
 

@@ -77,10 +77,10 @@ class Watcher {
   /// A hazard or crash was printed and --halt-on-first asks to stop, or nobody reads the output any more.
   bool want_stop() const { return stop_.load(); }
 
-  /// What became of a finding, told on the thread that writes them; `report`: as it was written. Before the first
-  /// add().
-  using Observer =
-      std::function<void(const correlate::Finding&, report::Published, const std::optional<report::Report>& report)>;
+  /// What became of a finding, told on the thread that writes them; `report`: as it was written, `process`: whose it
+  /// is. Before the first add().
+  using Observer = std::function<void(const correlate::Finding&, report::Published,
+                                      const std::optional<report::Report>& report, const report::ProcessInfo& process)>;
   void observe(Observer observer) { observer_ = std::move(observer); }
 
   /// A process that is watched.
@@ -101,6 +101,20 @@ class Watcher {
   attach::LinkKind link_kind() const { return kernel_.link_kind(); }
   /// Events that were lost so far, failed writes apart.
   std::uint64_t lost(const mw_counters& counters) const;
+
+  /// How it goes on its way to a report.
+  struct Flow {
+    std::uint64_t events = 0;         ///< taken from the ring
+    std::uint64_t malformed = 0;      ///< of these, not understood
+    std::uint64_t last_event_ns = 0;  ///< CLOCK_MONOTONIC of the last one's arrival; 0: there was none
+    std::uint64_t refused = 0;        ///< findings, because too many waited
+    std::size_t waiting = 0;          ///< to be reported
+    std::size_t ring_bytes = 0;
+    std::size_t ring_used = 0;
+  };
+  Flow flow() const;
+  /// How long each add() that succeeded took.
+  void on_attached(std::function<void(std::uint64_t took_ns)> told) { attached_ = std::move(told); }
 
   /// Detaches from everything, then settles, drains and prints lost and summary.
   void finish();
@@ -180,11 +194,14 @@ class Watcher {
   CrashRecorder crash_recorder_;
   std::atomic<bool> stop_ = false;
   std::uint64_t started_ns_ = 0;
+  std::uint64_t events_ = 0;
+  std::uint64_t last_event_ns_ = 0;
   std::uint64_t malformed_ = 0;
   std::uint64_t disabled_ = 0;
   std::uint64_t armed_at_end_ = 0;
   std::vector<report::TargetSummary> odds_;  ///< of processes that are not watched any more
   Observer observer_;
+  std::function<void(std::uint64_t)> attached_;
   bool finished_ = false;
   ReportThread reports_;  // last: its work uses all of the above
 };

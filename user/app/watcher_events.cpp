@@ -90,6 +90,7 @@ Watcher::Known Watcher::introduce_adopted(const ingest::Event& event) {
 }
 
 void Watcher::on_record(Bytes bytes, Turn& turn) {
+  ++events_;
   // First of all: a process may stand still for this event.
   std::optional<Freezer::Capture> capture;
   const auto head = bytes.read<mw_event_head>(0);
@@ -150,11 +151,12 @@ void Watcher::publish(std::vector<correlate::Finding> findings) {
     reports_.post_finding([this, finding = std::move(finding)] {
       std::optional<report::Report> written;
       const report::Published outcome = publisher_.publish(finding, &written);
+      const std::uint32_t tgid = std::visit([](const auto& any) { return any.tgid; }, finding);
       if (written) {
-        record_published(*written, std::visit([](const auto& any) { return any.tgid; }, finding));
+        record_published(*written, tgid);
       }
       if (observer_) {
-        observer_(finding, outcome, written);
+        observer_(finding, outcome, written, publisher_.process(tgid));
       }
       if (outcome == report::Published::kClosed || publisher_.want_stop()) {
         stop_.store(true);

@@ -72,6 +72,10 @@ std::uint64_t Watcher::lost(const mw_counters& counters) const {
   return counters.lost_ring + malformed_ + reports_.refused();  // what the writer lost is its thread's until the end
 }
 
+Watcher::Flow Watcher::flow() const {
+  return {events_, malformed_, last_event_ns_, reports_.refused(), reports_.waiting(), ring_->size(), ring_->waiting()};
+}
+
 void Watcher::finish() {
   if (finished_) {
     return;

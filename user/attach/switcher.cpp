@@ -1,11 +1,12 @@
 #include "attach/switcher.h"
 
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+
+#include "base/signals.h"
 
 namespace mapwatch::attach {
 
@@ -26,16 +27,11 @@ Result<std::unique_ptr<Switcher>> Switcher::create(const Clock& clock) {
 }
 
 Switcher::Switcher(const Clock& clock, UniqueFd wake) : clock_(clock), wake_(std::move(wake)) {
-  // Signals are the main thread's: it reads them from a signalfd.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const SignalsBlocked blocked;
   threads_.emplace_back([this] { make_all(); });
   for (std::size_t i = 0; i < kEnders; ++i) {
     threads_.emplace_back([this] { end_all(); });
   }
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 Switcher::~Switcher() {

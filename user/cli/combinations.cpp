@@ -2,17 +2,42 @@
 
 #include <fmt/format.h>
 
+#include "base/listen_address.h"
 #include "cli/flags.h"
 #include "cli/usage.h"
 
 namespace mapwatch::cli {
 
+namespace {
+
+/// What a daemon tells is not for other hosts as it is.
+Result<void> check_listen(const Options& options) {
+  if (options.metrics_listen.empty()) {
+    return {};
+  }
+  const ListenAddress address = TRY(parse_listen_address(options.metrics_listen));
+  if (!address.local()) {
+    return usage(fmt::format("daemon: metrics-listen {} is open to other hosts", options.metrics_listen),
+                 "listen at 127.0.0.1, [::1] or unix:PATH, and let a proxy with TLS and passwords stand before it");
+  }
+  return {};
+}
+
+}  // namespace
+
+bool selects(const Options& options) {
+  return !options.pids.empty() || !options.names.empty() || !options.exe_globs.empty() || !options.cgroup.empty() ||
+         options.all;
+}
+
 Result<void> check_combination(const Options& options) {
   switch (options.command) {
+    case Command::kDaemon:
+      TRY(check_listen(options));
+      [[fallthrough]];
     case Command::kWatch:
     case Command::kTop:
-      if (options.pids.empty() && options.names.empty() && options.exe_globs.empty() && options.cgroup.empty() &&
-          !options.all) {
+      if (!selects(options)) {
         return usage(fmt::format("{}: nothing to watch", command_name(options.command)),
                      "say which processes: -p PID, -a, -n NAME, -x EXE_GLOB or --cgroup PATH; "
                      "mapwatch ls lists Go processes");

@@ -5,6 +5,9 @@
 
 namespace mapwatch::cli {
 
+/// Something says which processes.
+bool selects(const Options& options);
+
 /// kUsage when they contradict each other or one is missing.
 Result<void> check_combination(const Options& options);
 

@@ -152,11 +152,16 @@ Result<ConfigText> parse_config(std::string_view text, const std::string& name) 
                   "each line is `key = value`, with the long name of a flag as key: output = json");
     };
     if (line.take('[')) {
-      const bool open = line.take('[');
+      const bool table = !line.take('[');
       line.skip_blank();
-      ConfigSection section{line.take_key(), number, {}};
-      if (!open || section.name.empty() || !line.take(']') || !line.take(']') || !line.at_end()) {
-        return complain("a section is written [[name]]");
+      ConfigSection section{name, line.take_key(), table, number, {}};
+      if (section.name.empty() || !line.take(']') || (!table && !line.take(']')) || !line.at_end()) {
+        return complain("a section is written [[name]], a table [name]");
+      }
+      for (const ConfigSection& other : config.sections) {
+        if (other.name == section.name && (table || other.table)) {
+          return complain(fmt::format("{} was begun in line {} already", section.name, other.line));
+        }
       }
       config.sections.push_back(std::move(section));
       continue;

@@ -16,9 +16,11 @@ struct ConfigEntry {
   int line = 0;
 };
 
-/// `[[name]]` and the entries below it.
+/// `[[name]]`, or the table `[name]`, and the entries below it.
 struct ConfigSection {
+  std::string file;
   std::string name;
+  bool table = false;  ///< there is one of it in a file
   int line = 0;
   std::vector<ConfigEntry> entries;
 };
@@ -28,9 +30,9 @@ struct ConfigText {
   std::vector<ConfigSection> sections;
 };
 
-/// Lines `key = value`, `[[name]]`, `# comment` and blanks. A value is "quoted" (escapes \" \\ \n \t), 'literal', bare
-/// (8M, 1%, true) or an array of those on one line. Other sections, keys repeated within one and anything else are
-/// kUsage with `name`:line in front.
+/// Lines `key = value`, `[[name]]`, `[name]`, `# comment` and blanks. A value is "quoted" (escapes \" \\ \n \t),
+/// 'literal', bare (8M, 1%, true) or an array of those on one line. Tables and keys that are repeated and anything else
+/// are kUsage with `name`:line in front.
 Result<ConfigText> parse_config(std::string_view text, const std::string& name);
 
 /// Reads and parses the file at `path`. kUsage when it cannot be read, is larger than 1 MiB, or is writable by

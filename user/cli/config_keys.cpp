@@ -22,12 +22,14 @@ std::string keys_for_targets(InTarget use) {
 
 }  // namespace
 
-Result<const FlagSpec*> flag_of_key(const ConfigEntry& entry, const std::string& where) {
-  const FlagSpec* flag = find_flag(entry.key);
+Result<const FlagSpec*> flag_of_key(const ConfigEntry& entry, const std::string& where, const std::string& prefix) {
+  const FlagSpec* flag = find_flag(prefix + entry.key);
   if (flag == nullptr) {
     std::vector<std::string_view> known;
     for (const FlagSpec& spec : flags()) {
-      known.push_back(spec.name);
+      if (spec.name.starts_with(prefix)) {
+        known.push_back(spec.name.substr(prefix.size()));
+      }
     }
     const std::string meant = nearest(entry.key, known);
     return usage(fmt::format("{}: unknown key {}", where, entry.key),
@@ -40,20 +42,20 @@ Result<const FlagSpec*> flag_of_key(const ConfigEntry& entry, const std::string&
   return flag;
 }
 
-Result<TargetRules> target_rules(const std::vector<ConfigSection>& sections, const std::string& path,
+Result<TargetRules> target_rules(const std::vector<ConfigSection>& sections,
                                  const std::function<std::string(const FlagSpec&)>& stronger) {
   TargetRules out;
   for (const ConfigSection& section : sections) {
     TargetRule rule;
-    rule.where = fmt::format("{}:{}", path, section.line);
+    rule.where = fmt::format("{}:{}", section.file, section.line);
     if (section.name != kTarget) {
-      return usage(fmt::format("{}: unknown section {}", rule.where, section.name), "sections are [[target]]");
+      return usage(fmt::format("{}: unknown section {}", rule.where, section.name), std::string(kSectionsThere));
     }
     SettingSection shown{"[[target]]", rule.where, {}};
     bool selects = false;
     bool sets = false;
     for (const ConfigEntry& entry : section.entries) {
-      const std::string where = fmt::format("{}:{}", path, entry.line);
+      const std::string where = fmt::format("{}:{}", section.file, entry.line);
       const FlagSpec* flag = TRY(flag_of_key(entry, where));
       if (flag->in_target == InTarget::kNot) {
         return usage(fmt::format("{}: {} is the same for all targets", where, entry.key),

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/config_file.h"
@@ -12,18 +13,22 @@
 
 namespace mapwatch::cli {
 
-/// The flag that a key names; `where` is in front of the error. A flag that takes one value got one.
-Result<const FlagSpec*> flag_of_key(const ConfigEntry& entry, const std::string& where);
+/// Hint of an error.
+inline constexpr std::string_view kSectionsThere = "sections are [[target]], tables [daemon] and [metrics]";
+
+/// The flag that a key names; `where` is in front of the error, `prefix` in front of the key. A flag that takes one
+/// value got one.
+Result<const FlagSpec*> flag_of_key(const ConfigEntry& entry, const std::string& where, const std::string& prefix = "");
 
 struct TargetRules {
   std::vector<TargetRule> rules;
   std::vector<SettingSection> settings;  ///< for --print-config
 };
 
-/// The [[target]] sections of the file at `path`. `stronger`: by what a flag is decided for all targets ("flag",
+/// The [[target]] sections of the files. `stronger`: by what a flag is decided for all targets ("flag",
 /// "MAPWATCH_BUDGET"); empty when it is not. kUsage for other sections and keys, and for a section that names no
 /// process or sets nothing.
-Result<TargetRules> target_rules(const std::vector<ConfigSection>& sections, const std::string& path,
+Result<TargetRules> target_rules(const std::vector<ConfigSection>& sections,
                                  const std::function<std::string(const FlagSpec&)>& stronger);
 
 }  // namespace mapwatch::cli

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cctype>
 
+#include "base/listen_address.h"
 #include "cli/values.h"
 
 namespace mapwatch::cli {
@@ -21,10 +22,14 @@ constexpr CommandSet kThaw = bit(Command::kThaw);
 constexpr CommandSet kDump = bit(Command::kDump);
 constexpr CommandSet kDossier = bit(Command::kDossier);
 constexpr CommandSet kTop = bit(Command::kTop);
-constexpr CommandSet kEvery = kWatch | kRun | kTop | kLs | kDoctor | kReplay;
-constexpr CommandSet kSelect = kWatch | kTop;                  // choose processes that are there
-constexpr CommandSet kLive = kSelect | kRun;                   // attach probes
-constexpr CommandSet kFinds = kWatch | kRun | kTop | kReplay;  // print findings
+constexpr CommandSet kDaemon = bit(Command::kDaemon);
+constexpr CommandSet kEnds = kWatch | kRun | kTop | kLs | kDoctor | kReplay;  // by what they find, or by time
+constexpr CommandSet kEvery = kEnds | kDaemon;
+constexpr CommandSet kSelect = kWatch | kTop;  // choose processes that are there
+constexpr CommandSet kTimed = kSelect | kRun;
+constexpr CommandSet kLive = kTimed | kDaemon;                           // attach probes
+constexpr CommandSet kFinds = kWatch | kRun | kTop | kReplay | kDaemon;  // print findings
+constexpr CommandSet kFindsEnds = kFinds & kEnds;
 
 /// The longest dwell that may be asked for: a goroutine held in the kernel delays whoever waits for its lock.
 constexpr std::uint64_t kMaxDwellNs = 1'000'000;
@@ -49,11 +54,13 @@ constexpr CommandSpec kCommands[] = {
     {Command::kDossier, "dossier", "ls | show ID | verify ID | export ID [--redact] | rm ID [flags]",
      "list, show, check, pack and remove what was kept of crashes"},
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
+    {Command::kDaemon, "daemon", "[--config FILE] [flags]",
+     "watch every Go process for good, with metrics; for a service manager"},
     {Command::kExport, "export", "completion SHELL | schema",
      "print a completion for bash, zsh or fish, or the JSON schema of findings"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"daemon", "gate", "chaos", "net"};
+constexpr std::string_view kLaterCommands[] = {"gate", "chaos", "net"};
 
 template <typename T>
 struct Choice {
@@ -184,6 +191,16 @@ Result<void> set_ring_size(Options& options, const std::string& text) {
   return {};
 }
 
+Result<void> set_listen(Options& options, const std::string& text) {
+  if (text == "none") {
+    options.metrics_listen.clear();
+    return {};
+  }
+  TRY(parse_listen_address(text));
+  options.metrics_listen = text;
+  return {};
+}
+
 using T = const std::string&;
 using O = Options&;
 constexpr Choice<Output> kOutputs[] = {{"text", Output::kText}, {"compact", Output::kCompact}, {"json", Output::kJson}};
@@ -214,18 +231,18 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return add_text(o.names, t); }, InTarget::kSelects},
     {"exe", 'x', kList, kLive | kDump, kLive | kDump, "EXE_GLOB", "processes whose executable's path matches; dump: the core's program", "", false,
      [](O o, T t) { return add_text(o.exe_globs, t); }, InTarget::kSelects},
-    {"cgroup", 0, kValue, kSelect, kSelect, "PATH", "processes of this cgroup and those below it", "", false,
+    {"cgroup", 0, kValue, kSelect | kDaemon, kSelect | kDaemon, "PATH", "processes of this cgroup and those below it", "", false,
      [](O o, T t) { return set_text(o.cgroup, t); }, InTarget::kSelects},
     {"exclude", 0, kList, kLive, kLive, "GLOB", "but none whose name or executable matches", "", false,
      [](O o, T t) { return add_text(o.excludes, t); }},
-    {"all", 'a', kSwitch, kSelect | kLs | kThaw, kSelect | kLs | kThaw, "", "every Go process, other users' too; watch, top: new ones as they start", "false", false,
+    {"all", 'a', kSwitch, kSelect | kDaemon | kLs | kThaw, kSelect | kDaemon | kLs | kThaw, "", "every Go process, other users' too; watch, top, daemon: new ones as they start", "false", false,
      [](O o, T t) { return set_bool(o.all, t); }},
     {"follow", 0, kSwitch, kRun, kRun, "", "watch CMD's descendants too: run --follow -- go test ./...", "false", false,
      [](O o, T t) { return set_bool(o.follow, t); }},
-    {"duration", 'd', kValue, kLive, kLive, "DUR", "stop watching after that long (30s, 5m)", "", false, set_duration},
+    {"duration", 'd', kValue, kTimed, kTimed, "DUR", "stop watching after that long (30s, 5m)", "", false, set_duration},
     {"once", 0, kSwitch, kTop, kTop, "", "print one table of one interval and end", "false", false,
      [](O o, T t) { return set_bool(o.once, t); }},
-    {"interval", 'i', kValue, kTop, kTop, "DUR", "how often the table is made anew, 100ms to 1h", "1s", false, set_interval},
+    {"interval", 'i', kValue, kTop | kDaemon, kTop | kDaemon, "DUR", "how often the table or the metrics are made anew, 100ms to 1h", "1s", false, set_interval},
     {"no-clear", 0, kSwitch, kTop, kTop, "", "print one table after the other, as to a pipe", "false", false,
      [](O o, T t) { return set_bool(o.no_clear, t); }},
     {"dry-run", 0, kSwitch, kWatch | kRun, kWatch | kRun, "", "print the probes that would be set, and set none", "false", false,
@@ -237,6 +254,7 @@ constexpr FlagSpec kFlags[] = {
     {"redact", 0, kSwitch, kDump | kDossier, kDump | kDossier, "",
      "dump: of keys and values only their shapes; dossier export: no paths, variables, registers, labels", "false", false,
      [](O o, T t) { return set_bool(o.redact, t); }},
+    {"metrics-listen", 0, kValue, kDaemon, kDaemon, "ADDRESS", "serve metrics at IP:PORT or unix:PATH; none: nowhere", "127.0.0.1:9750", false, set_listen},
     // What to print.
     {"output", 'o', kValue, kEvery | kDump | kDossier, kEvery | kDump | kDossier, "text|compact|json", "form of the output", "text", false,
      [](O o, T t) { return choose(o.output, t, kOutputs); }},
@@ -254,11 +272,11 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_text(o.strip_path_prefix, t); }},
     {"suppressions", 0, kValue, kEvery, kFinds, "FILE", "findings not to print", "", false,
      [](O o, T t) { return set_text(o.suppressions, t); }},
-    {"max-reports", 0, kValue, kEvery, kFinds, "N", "stop after N findings", "", false,
+    {"max-reports", 0, kValue, kEnds, kFindsEnds, "N", "stop after N findings", "", false,
      [](O o, T t) -> Result<void> { o.max_reports = TRY(parse_number(t, 1, 1'000'000'000)); return {}; }},
-    {"halt-on-first", 0, kSwitch, kEvery, kFinds, "", "stop after the first finding", "false", false,
+    {"halt-on-first", 0, kSwitch, kEnds, kFindsEnds, "", "stop after the first finding", "false", false,
      [](O o, T t) { return set_bool(o.halt_on_first, t); }},
-    {"exit-code", 0, kValue, kEvery, kFinds, "N", "status when hazards were found, 0: off (66 for run, else 0)", "", false,
+    {"exit-code", 0, kValue, kEnds, kFindsEnds, "N", "status when hazards were found, 0: off (66 for run, else 0)", "", false,
      [](O o, T t) -> Result<void> { o.exit_code = static_cast<int>(TRY(parse_number(t, 0, 255))); return {}; }},
     {"on-fatal", 0, kValue, kEvery, kFinds, "map|all", "report crashes of maps only, or every fatal error", "map", false,
      [](O o, T t) { return choose_name(o.on_fatal, t, kOnFatal); }},

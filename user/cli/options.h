@@ -84,6 +84,10 @@ struct Options {
   std::string procfs = "/proc";
   std::string config;
   std::vector<TargetRule> targets;  ///< the first that names a process holds for it
+  // daemon
+  std::string metrics_listen;                  ///< as base/listen_address.h has it; empty: nowhere
+  std::vector<std::string> given;              ///< what parse() was given, to read it anew
+  std::vector<std::string> given_environment;  ///< likewise
   // top
   bool once = false;
   bool no_clear = false;

@@ -6,6 +6,7 @@
 
 #include "cli/combinations.h"
 #include "cli/config_keys.h"
+#include "cli/config_layers.h"
 #include "cli/flags.h"
 #include "cli/help.h"
 #include "cli/options.h"
@@ -71,13 +72,6 @@ Result<Words> split_words(std::vector<std::string> args) {
   return words;
 }
 
-/// The values that one layer gives to one flag.
-struct Layer {
-  std::vector<std::string> values;
-  std::string origin;  ///< for --print-config
-  std::string where;   ///< in front of an error
-};
-
 /// Kubernetes puts such variables into every container of a namespace that has a Service named mapwatch.
 bool is_service_link(std::string_view name) {
   return name.starts_with("MAPWATCH_SERVICE_") || name.starts_with("MAPWATCH_PORT");
@@ -120,23 +114,6 @@ Result<Environment> read_environment(const std::vector<std::string>& env) {
     }
     result.flags[flag->name] = value;
   }
-  return result;
-}
-
-struct File {
-  std::map<std::string_view, Layer> flags;
-  std::vector<ConfigSection> sections;
-};
-
-Result<File> read_file(const std::string& path) {
-  File result;
-  ConfigText text = TRY(read_config(path));
-  for (ConfigEntry& entry : text.entries) {
-    const std::string where = fmt::format("{}:{}", path, entry.line);
-    const FlagSpec* flag = TRY(flag_of_key(entry, where));
-    result.flags[flag->name] = {std::move(entry.values), where, fmt::format("{}: {}", where, entry.key)};
-  }
-  result.sections = std::move(text.sections);
   return result;
 }
 
@@ -317,13 +294,16 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
 
   const Environment environment = TRY(read_environment(env));
   options.config = words.config.value_or(environment.config);
-  const File file = options.config.empty() ? File{} : TRY(read_file(options.config));
+  const FileLayers file = options.config.empty() ? FileLayers{} : TRY(read_layers(options.config, options.command));
   options.print_config = words.print_config;
   std::vector<Setting> settings;
   for (const FlagSpec& flag : flags()) {
-    const Layer layer = winner(flag, words, environment, file.flags);
+    Layer layer = winner(flag, words, environment, file.flags);
     if ((flag.commands & bit(options.command)) == 0) {
       continue;  // the file and the environment serve all commands
+    }
+    if (flag.name == "all" && layer.origin == "default" && options.command == Command::kDaemon && !selects(options)) {
+      layer.values = {"true"};  // a daemon that is not told otherwise
     }
     TRY(apply(flag, layer, options));
     if (flag.later && !layer.values.empty() && layer.values.back() != flag.fallback) {
@@ -341,7 +321,7 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
       options.verbose = 0;
     }
   }
-  TargetRules rules = TRY(target_rules(file.sections, options.config, [&](const FlagSpec& flag) -> std::string {
+  TargetRules rules = TRY(target_rules(file.targets, [&](const FlagSpec& flag) -> std::string {
     const bool by_flag = given(words, flag.name);
     return by_flag ? "flag" : environment.flags.contains(flag.name) ? flag.env_name() : "";
   }));
@@ -351,6 +331,10 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
     return parsed;
   }
   TRY(check_combination(options));
+  if (options.command == Command::kDaemon) {
+    options.given = args;
+    options.given_environment = env;
+  }
   return parsed;
 }
 

@@ -23,6 +23,17 @@ std::optional<std::string> classify_map_fatal(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view classify_pair(mw_op one, mw_op other) {
+  for (const auto& [op, name] : {std::pair<mw_op, std::string_view>{MW_OP_CLONE, "clone_write"},
+                                 {MW_OP_ITERATE, "iterate_write"},
+                                 {MW_OP_READ, "read_write"}}) {
+    if (one == op || other == op) {
+      return name;
+    }
+  }
+  return "write_write";
+}
+
 bool mutates(mw_op op) { return op == MW_OP_WRITE || op == MW_OP_DELETE || op == MW_OP_CLEAR; }
 
 }  // namespace mapwatch::correlate

@@ -102,6 +102,9 @@ using Finding = std::variant<Hazard, Crash>;
 /// Text of a runtime error -> class; nullopt when it is no concurrent map error.
 std::optional<std::string> classify_map_fatal(std::string_view text);
 
+/// The class of the crash that these two would be: one of those above.
+std::string_view classify_pair(mw_op one, mw_op other);
+
 /// True for the operations that set Go's writing mark: write, delete, clear.
 bool mutates(mw_op op);
 

@@ -39,4 +39,8 @@ Result<std::size_t> RingSource::poll(std::chrono::milliseconds timeout, const Si
 
 int RingSource::epoll_fd() const { return ring_buffer__epoll_fd(ring_); }
 
+std::size_t RingSource::size() const { return ring__size(ring_buffer__ring(ring_, 0)); }
+
+std::size_t RingSource::waiting() const { return ring__avail_data_size(ring_buffer__ring(ring_, 0)); }
+
 }  // namespace mapwatch::ingest

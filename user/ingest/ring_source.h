@@ -18,6 +18,8 @@ class RingSource final : public EventSource {
   Result<std::size_t> poll(std::chrono::milliseconds timeout, const Sink& sink) override;
   /// Readable when there are records.
   int epoll_fd() const;
+  std::size_t size() const;     ///< bytes
+  std::size_t waiting() const;  ///< bytes of it that are not read yet
 
  private:
   RingSource() = default;

@@ -43,6 +43,8 @@ class Publisher {
   /// Before the first finding of the process.
   void set_process(std::uint32_t tgid, Subject subject);
   void forget_process(std::uint32_t tgid);
+  /// As set_process told it; only its number when that was not called.
+  const ProcessInfo& process(std::uint32_t tgid) { return subject(tgid).info; }
   /// Events lost so far in all; each hazard says it.
   void set_lost_events(std::uint64_t lost) { lost_events_ = lost; }
 

@@ -149,5 +149,14 @@ TEST(Correlator, ClassesOfAllStrings) {
   EXPECT_EQ(classify_map_fatal(""), std::nullopt);
 }
 
+TEST(Classify, APairIsTheCrashThatItWouldBe) {
+  EXPECT_EQ(classify_pair(MW_OP_WRITE, MW_OP_DELETE), "write_write");
+  EXPECT_EQ(classify_pair(MW_OP_CLEAR, MW_OP_CLEAR), "write_write");
+  EXPECT_EQ(classify_pair(MW_OP_READ, MW_OP_WRITE), "read_write");
+  EXPECT_EQ(classify_pair(MW_OP_DELETE, MW_OP_READ), "read_write");
+  EXPECT_EQ(classify_pair(MW_OP_WRITE, MW_OP_ITERATE), "iterate_write");
+  EXPECT_EQ(classify_pair(MW_OP_CLONE, MW_OP_WRITE), "clone_write");
+}
+
 }  // namespace
 }  // namespace mapwatch::correlate
