@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/listen_address.h"
 #include "cli/config_file.h"
 #include "cli/values.h"
 #include "report/suppressions.h"
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)cli::parse_size(text);
   (void)cli::parse_percent(text);
   (void)cli::parse_bool(text);
+  (void)parse_listen_address(text);
   auto rules = report::Suppressions::parse(text, "fuzz");
   if (rules) {
     report::HazardReport hazard;

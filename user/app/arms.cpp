@@ -184,6 +184,16 @@ void Arms::turn() {
   });
 }
 
+void Arms::disarm_idle() {
+  std::erase_if(wide_, [this](const std::shared_ptr<Arm>& arm) {
+    const bool idle = arm.use_count() == 1;
+    if (idle) {
+      disarm(*arm);
+    }
+    return idle;
+  });
+}
+
 void Arms::clear() {
   for (const auto& arm : wide_) {
     disarm(*arm);

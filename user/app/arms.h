@@ -88,6 +88,8 @@ class Arms {
   /// Disarms files that somebody wants to write to, and those that no process has run for long. Looks every 100 ms,
   /// however often it is called.
   void turn();
+  /// Disarms files that no process is watched in, however short a time ago one was.
+  void disarm_idle();
   /// Disarms everything; all that was handed out is detached too.
   void clear();
 

@@ -13,6 +13,7 @@
 #include "app/metrics_sampler.h"
 #include "base/listen_address.h"
 #include "base/log.h"
+#include "cli/reload.h"
 #include "metrics/text.h"
 #include "ops/exporter.h"
 #include "ops/supervisor.h"
@@ -22,6 +23,8 @@ namespace mapwatch::app {
 namespace {
 
 constexpr std::uint64_t kStaleNs = 30'000'000'000;
+
+bool is_reload(const signalfd_siginfo& signal) { return signal.ssi_signo == SIGHUP; }
 
 class Daemon {
  public:
@@ -39,10 +42,10 @@ class Daemon {
 
   Result<void> start() {
     loop_.emplace(TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP})));
-    TRY(serve());
+    exporter_ = TRY(serve(options_));
     host_ = TRY(HostWatch::create(options_, STDOUT_FILENO, clock_, *loop_));
     sampler_.emplace(*host_, clock_);
-    loaded_s_ = static_cast<double>(clock_.realtime_ns()) / 1e9;
+    loaded_s_ = now_s();
     TRY(host_->start());
     TRY(sample());
     if (exporter_) {
@@ -52,22 +55,69 @@ class Daemon {
     return {};
   }
 
-  Result<void> serve() {
-    if (options_.metrics_listen.empty()) {
-      return {};
+  /// Null where nobody is to be told.
+  Result<std::unique_ptr<ops::Exporter>> serve(const cli::Options& options) const {
+    if (options.metrics_listen.empty()) {
+      return nullptr;
     }
     ops::Exporter::Limits limits;
-    limits.stale_ns = std::max(kStaleNs, 3 * options_.interval_ns);
-    const ListenAddress address = TRY(parse_listen_address(options_.metrics_listen));
-    exporter_ = TRY(ops::Exporter::start(address, clock_, limits));
-    log::info("metrics at {}/metrics", exporter_->url());
+    limits.stale_ns = std::max(kStaleNs, 3 * options.interval_ns);
+    const ListenAddress address = TRY(parse_listen_address(options.metrics_listen));
+    auto exporter = TRY(ops::Exporter::start(address, clock_, limits));
+    log::info("metrics at {}/metrics", exporter->url());
+    return exporter;
+  }
+
+  Result<void> load_anew() {
+    const cli::Parsed parsed = TRY(cli::parse(options_.given, options_.given_environment));
+    for (const std::string& warning : parsed.warnings) {
+      log::warn("{}", warning);
+    }
+    cli::Options next = options_;
+    const std::vector<std::string> waits = cli::take_over(next, parsed.options);
+    const bool elsewhere = next.metrics_listen != options_.metrics_listen;
+    auto exporter = elsewhere ? TRY(serve(next)) : nullptr;
+    TRY(host_->reload(next));
+    if (elsewhere) {
+      exporter_ = std::move(exporter);
+    }
+    options_ = std::move(next);
+    for (const std::string& flag : waits) {
+      log::warn("{}: the new value holds from the next start on", flag);
+    }
     return {};
   }
+
+  /// What is wrong with the new configuration leaves the old one in force.
+  Result<void> reload() {
+    supervisor_.reloading();
+    const auto done = load_anew();
+    reload_good_ = done.has_value();
+    ++(reload_good_ ? reloads_good_ : reloads_bad_);
+    if (done) {
+      loaded_s_ = now_s();
+      log::info("the configuration was loaded anew");
+    } else {
+      log::print_error(
+          {done.error().kind, "the configuration stays as it was: " + done.error().message, done.error().hint});
+    }
+    TRY(sample());
+    if (exporter_) {
+      exporter_->set_ready(true);
+    }
+    supervisor_.ready(status_);
+    return {};
+  }
+
+  double now_s() const { return static_cast<double>(clock_.realtime_ns()) / 1e9; }
 
   Result<void> sample() {
     sampled_ns_ = clock_.monotonic_ns();
     metrics::Snapshot snapshot = TRY(sampler_->take());
     snapshot.reload_s = loaded_s_;
+    snapshot.reload_good = reload_good_;
+    snapshot.reloads_good = reloads_good_;
+    snapshot.reloads_bad = reloads_bad_;
     status_ = status_line(snapshot);
     if (exporter_) {
       exporter_->publish(TRY(metrics::to_text(snapshot)));
@@ -82,8 +132,12 @@ class Daemon {
       const std::uint64_t left = due > now ? (due - now) / 1'000'000 + 1 : 0;
       const auto most = static_cast<std::uint64_t>(host_->timeout_ms());
       const EventLoop::Woken woken = TRY(loop_->wait(static_cast<int>(std::min(left, most))));
-      stop = !woken.signals.empty();
+      const bool anew = std::ranges::any_of(woken.signals, is_reload);
+      stop = !std::ranges::all_of(woken.signals, is_reload);
       TRY(host_->turn());
+      if (anew && !stop) {
+        TRY(reload());
+      }
       supervisor_.alive();
       if (clock_.monotonic_ns() >= due) {
         TRY(sample());
@@ -101,7 +155,7 @@ class Daemon {
     host_->finish();
   }
 
-  const cli::Options options_;
+  cli::Options options_;
   const SystemClock clock_;
   ops::Supervisor supervisor_;
   std::optional<EventLoop> loop_;
@@ -110,6 +164,9 @@ class Daemon {
   std::unique_ptr<HostWatch> host_;
   std::uint64_t sampled_ns_ = 0;
   double loaded_s_ = 0;
+  bool reload_good_ = true;
+  std::uint64_t reloads_good_ = 0;
+  std::uint64_t reloads_bad_ = 0;
   std::string status_;
 };
 

@@ -39,7 +39,7 @@ HostWatch::HostWatch(const cli::Options& options, const Clock& clock)
       clock_(clock),
       procfs_(options.procfs),
       continuing_(Selector(options).any()),
-      discovery_(options, procfs_) {}
+      discovery_(std::in_place, options, procfs_) {}
 
 Result<std::unique_ptr<HostWatch>> HostWatch::create(const cli::Options& options, int findings_fd, const Clock& clock,
                                                      EventLoop& loop) {
@@ -71,7 +71,7 @@ Result<void> HostWatch::start() {
 }
 
 Result<void> HostWatch::scan() {
-  discovery_.leave_out(watcher_->own_pids());
+  discovery_->leave_out(watcher_->own_pids());
   Progress progress(STDERR_FILENO, !options_.quiet, clock_);
   const std::vector<int> pids = TRY(procfs_.pids());
   std::uint64_t turned_ns = clock_.monotonic_ns();
@@ -116,7 +116,7 @@ bool HostWatch::add(int pid, Match match, const FileKey* file) {
   return false;
 }
 
-void HostWatch::look_at(int pid, bool adopted) { act_on(pid, discovery_.look(pid), adopted); }
+void HostWatch::look_at(int pid, bool adopted) { act_on(pid, discovery_->look(pid), adopted); }
 
 void HostWatch::act_on(int pid, const Discovery::Look& look, bool adopted) {
   ignored_.erase(pid);
@@ -169,7 +169,7 @@ void HostWatch::note(const Watcher::NewProcess& news) {
     ++counts_.brief;
     waiting_.erase(waiting);
   }
-  const Discovery::Look look = discovery_.look(news.pid);
+  const Discovery::Look look = discovery_->look(news.pid);
   if (look.verdict == Discovery::Verdict::kWanted && watcher_->armed(look.file)) {
     const std::uint64_t due = std::max(news.time_ns + kBriefNs, clock_.monotonic_ns());
     pending_.push_back({news.pid, due});
@@ -211,6 +211,37 @@ void HostWatch::sweep_refused() {
     const auto stat = procfs_.stat(entry.first);
     return watcher_->watches(entry.first) || !stat || stat->dead() || stat->start_time != entry.second.start_time;
   });
+}
+
+Result<void> HostWatch::reload(const cli::Options& options) {
+  report::Suppressions suppressions = TRY(report::Suppressions::load(options.suppressions));
+  options_ = options;
+  discovery_.emplace(options_, procfs_);
+  discovery_->leave_out(watcher_->own_pids());
+  told_.clear();
+  refused_.clear();
+  const std::vector<int> changed = watcher_->reconfigure(options_, std::move(suppressions));
+  std::vector<int> pids;
+  for (const Watcher::Shown& shown : watcher_->shown()) {
+    pids.push_back(shown.target.pid());
+  }
+  std::vector<std::pair<int, Discovery::Look>> left;
+  for (const int pid : pids) {
+    const Discovery::Look look = discovery_->look(pid);
+    const bool wanted = look.verdict == Discovery::Verdict::kWanted;
+    if (look.verdict == Discovery::Verdict::kGone || (wanted && !std::ranges::binary_search(changed, pid))) {
+      continue;
+    }
+    watcher_->drop(pid);
+    if (!wanted) {
+      left.emplace_back(pid, look);
+    }
+  }
+  watcher_->disarm_idle();  // how a file is sampled is decided when it is armed
+  for (const auto& [pid, look] : left) {
+    act_on(pid, look, false);
+  }
+  return scan();
 }
 
 Result<void> HostWatch::turn() {

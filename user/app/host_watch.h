@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -28,6 +29,9 @@ class HostWatch {
   Result<void> start();
   /// After each wait: findings, exits, execs, new processes.
   Result<void> turn();
+  /// From now on chooses and samples as `options` say, and suppresses what they name; the rest of them is as before.
+  /// Processes for which nothing changes are not touched. An error of the suppressions leaves all as it is.
+  Result<void> reload(const cli::Options& options);
   /// How long to wait for something to happen, at most.
   int timeout_ms() const;
   /// Nothing is left to watch and nothing more can come, or a finding asks to stop.
@@ -85,11 +89,11 @@ class HostWatch {
     FileKey file;
   };
 
-  const cli::Options options_;
+  cli::Options options_;
   const Clock& clock_;
   const proc::ProcFs procfs_;
   const bool continuing_;
-  Discovery discovery_;
+  std::optional<Discovery> discovery_;
   std::unique_ptr<Watcher> watcher_;
   std::deque<Pending> pending_;
   std::map<int, std::uint64_t> waiting_;  ///< by pid, its entry of pending_ that counts: when it is due

@@ -140,7 +140,7 @@ Result<void> Watcher::add(int pid, Match reach) {
   const std::vector<std::size_t> silent = attach::silent_sites(arm->plan(), memory.reader(), bias);
   // Unless all are to stand for good, the switcher may have taken some out by now, its time being over.
   const std::vector<std::size_t> standing =
-      options_.sample == "full" ? governor_->standing(**probes) : std::vector<std::size_t>();
+      options->sample == "full" ? governor_->standing(**probes) : std::vector<std::size_t>();
   for (const std::size_t site : silent) {
     if (!std::ranges::binary_search(standing, site) && !attach::is_fatal(arm->plan().probes[site])) {
       continue;
@@ -253,6 +253,23 @@ void Watcher::forget(std::uint32_t tgid) {
 void Watcher::drop(int pid) {
   publish(correlator_.forget_process(static_cast<std::uint32_t>(pid)));
   retire(pid);
+}
+
+std::vector<int> Watcher::reconfigure(const cli::Options& options, report::Suppressions suppressions) {
+  settings_ = TargetSettings(options);
+  reports_.post([this, suppressions = std::move(suppressions)] { suppressions_ = suppressions; });
+  std::vector<int> changed;
+  const proc::ProcFs procfs(options_.procfs);
+  for (auto& [pid, watched] : targets_) {
+    std::shared_ptr<const cli::Options> now = settings_.of(procfs, pid);
+    const cli::Options& before = *watched.options;
+    if (now->budget != before.budget || now->sample != before.sample || now->dwell_ns != before.dwell_ns) {
+      changed.push_back(pid);
+    } else {
+      watched.options = std::move(now);
+    }
+  }
+  return changed;
 }
 
 void Watcher::ignore(int pid, const FileKey& key) {

@@ -77,6 +77,12 @@ class Watcher {
   /// A hazard or crash was printed and --halt-on-first asks to stop, or nobody reads the output any more.
   bool want_stop() const { return stop_.load(); }
 
+  /// New settings for single processes and new suppressions, from now on. Returns the processes that are watched by
+  /// other settings than these: to be dropped and added again.
+  std::vector<int> reconfigure(const cli::Options& options, report::Suppressions suppressions);
+  /// Files that no process is watched in are disarmed now.
+  void disarm_idle() { arms_->disarm_idle(); }
+
   /// What became of a finding, told on the thread that writes them; `report`: as it was written, `process`: whose it
   /// is. Before the first add().
   using Observer = std::function<void(const correlate::Finding&, report::Published,
@@ -173,7 +179,7 @@ class Watcher {
   attach::SelfTest self_test_;
   attach::Kernel kernel_;
   const attach::Kernel::Execs execs_;
-  const TargetSettings settings_;
+  TargetSettings settings_;
   std::unique_ptr<Freezer> freezer_;
   std::unique_ptr<ingest::RingSource> ring_;
   std::unique_ptr<ingest::RecordWriter> recorder_;

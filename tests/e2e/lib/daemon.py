@@ -55,7 +55,8 @@ class Daemon(Mapwatch):
     """`mapwatch daemon` over all that is below the scratch folder; its probes stand when it is made."""
 
     def __init__(self, context, *args, listen="127.0.0.1:0", **options):
-        super().__init__(context, "daemon", "-v", *only_below(context.scratch), "--metrics-listen", listen, *args, **options)
+        where = ["--metrics-listen", listen] if listen else []  # else the configuration says it
+        super().__init__(context, "daemon", "-v", *only_below(context.scratch), *where, *args, **options)
         line = self.err.wait(r"metrics at \S+/metrics$", 30)
         expect(line, f"no address: {self.err.text()[-800:]}")
         self.url = line.split()[-1].removesuffix("/metrics")
@@ -269,6 +270,82 @@ def notify(context):
     check.silent(daemon, hits=100)
     for each in (target, second):
         each.finish()
+
+
+@case("daemon/reload", builds=PLAIN)
+def reload(context):
+    """SIGHUP: a bad file leaves the old one in force and the probes where they are; a good one changes what it says
+    and nothing else."""
+    names = ("one", "two")
+    one, two = (context.own(Target(copy_of(context, name), "rw3", pace="1ms", held=False)) for name in names)
+    config, suppressions = context.scratch / "mapwatch.toml", context.scratch / "suppressions"
+    base = 'budget = 3%\n[metrics]\nlisten = "127.0.0.1:0"\n'
+    config.write_text(base)
+    manager = Manager(context)
+    daemon = Daemon(context, "--config", config, listen=None, env=dict(os.environ, NOTIFY_SOCKET=manager.path))
+    daemon.attached(one.pid, two.pid)
+    probes = probe_bytes(context, one.pid)
+    budget = lambda scrape, name: scrape.sum("mapwatch_budget_ratio", exe=str(context.scratch / name))
+    first = daemon.scrape()
+    expect([budget(first, name) for name in names] == [0.03, 0.03], f"budgets: {first.of('mapwatch_budget_ratio')}")
+    expect(first.sum("mapwatch_config_last_reload_successful") == 1, "not successful at the start")
+    manager.next("READY=1")
+
+    config.write_text("budget = 5%\n[[target]]\nname = one\nbudgte = 1%\n")
+    daemon.signal(signal.SIGHUP)
+    expect(daemon.err.wait(rf"the configuration stays as it was: {config}:4: unknown key budgte", 30), daemon.err.text()[-600:])
+    manager.next("RELOADING=1")
+    manager.next("READY=1")
+    bad = daemon.scrape_until("the failure", lambda s: s.sum("mapwatch_config_last_reload_successful") == 0)
+    expect([budget(bad, name) for name in names] == [0.03, 0.03], f"budgets: {bad.of('mapwatch_budget_ratio')}")
+    expect(patched(one.pid, probes) == len(probes), "probes were taken out")
+    daemon.scrape_until("more operations", lambda s: s.sum("mapwatch_operations_total") > bad.sum("mapwatch_operations_total"))
+
+    suppressions.write_text("race:main.\n")
+    config.write_text(f'suppressions = "{suppressions}"\nring-size = 1M\n{base}[[target]]\nname = one\nbudget = 0.5%\nsample = 1/4\n')
+    daemon.signal(signal.SIGHUP)
+    expect(daemon.err.wait("ring-size: the new value holds from the next start on", 30), daemon.err.text()[-600:])
+    manager.next("READY=1")
+    good = daemon.scrape_until("the new budget", lambda s: budget(s, "one") == 0.005)
+    expect(budget(good, "two") == 0.03, "the other's budget")
+    expect(good.sum("mapwatch_target_info", exe=str(context.scratch / "one"), mode="1/4") == 1, "sampling of one")
+    expect(good.sum("mapwatch_target_info", exe=str(context.scratch / "two"), mode="full") == 1, "sampling of two")
+    expect(good.sum("mapwatch_config_last_reload_successful") == 1, "not successful")
+    expect(good.sum("mapwatch_config_reloads_total", result="success") == 1 ==
+           good.sum("mapwatch_config_reloads_total", result="failure"), f"{good.of('mapwatch_config_reloads_total')}")
+    times = lambda target: len(re.findall(rf"attached to PID {target.pid}\b", daemon.err.text()))
+    expect((times(one), times(two)) == (2, 1), f"attached {times(one)} and {times(two)} times")
+    for name in ("mapwatch_operations_total", "mapwatch_watched_seconds_total", "mapwatch_events_received_total"):
+        expect(good.sum(name) >= bad.sum(name), f"{name} went down")
+
+    racy = copy_of(context, "racy")
+    for _ in range(8):
+        target = context.own(Target(racy, "write_read", pace="500us"))
+        daemon.attached(target.pid)
+        target.release()
+        target.out.wait("never", 5)
+        target.close()
+        last = daemon.scrape()
+        if last.of("mapwatch_suppressed_total", exe=str(racy)) and last.sum("mapwatch_suppressed_total", exe=str(racy)) > 0:
+            break
+    else:
+        expect(False, "nothing was suppressed in 8 runs")
+    expect(last.sum("mapwatch_hazards_total", exe=str(racy)) == 0 and not daemon.kind("hazard"), "told of what is suppressed")
+
+    path = context.scratch / "metrics.sock"
+    config.write_text(config.read_text().replace("127.0.0.1:0", f"unix:{path}"))
+    daemon.signal(signal.SIGHUP)
+    expect(daemon.err.wait(f"metrics at unix:{path}", 30), daemon.err.text()[-600:])
+    manager.next("READY=1")
+    try:
+        get(daemon.url + "/healthz")
+        expect(False, "the old address still answers")
+    except urllib.error.URLError:
+        pass
+    summary = daemon.stop(signal.SIGTERM)
+    expect(summary["hazards"] == 0 and untouched(one.pid, probes), "hazards in the summary, or probes in the text")
+    for target in (one, two):
+        target.finish()
 
 
 @case("daemon/addresses", builds=PLAIN)
