@@ -40,7 +40,7 @@ TEST(Config, ReadsEveryFormOfValue) {
 
 TEST(Config, ErrorsNameFileAndLine) {
   for (const char* text :
-       {"\noutput", "\n= json", "\noutput =", "\noutput = \"json", "\noutput = json text", "\n[run]",
+       {"\noutput", "\n= json", "\noutput =", "\noutput = \"json", "\noutput = json text", "\n[run]]",
         "\noutput = \"\\x\"", "\nname = [a", "\nname = [a b]", "\nname = [a] b", "\nname = [,]", "\noutput = 'json",
         "\na b = c", "\noutput = \"x\\", "\n[target]", "\n[[target]", "\n[[]]", "\n[[a]] b", "\n[[a b]]"}) {
     const auto result = parse(text);

@@ -78,8 +78,8 @@ TEST_F(DaemonConfig, DropInsComeInTheOrderOfTheirNames) {
   EXPECT_EQ(all.max_freeze_ns, 1'000'000'000u);
   EXPECT_EQ(all.excludes, (Words{"x", "y"}));
   ASSERT_EQ(all.targets.size(), 3u);  // the first that names a process holds: the last file's
-  EXPECT_EQ(all.targets[0].budget, 0.003);
-  EXPECT_EQ(all.targets[2].budget, 0.001);
+  EXPECT_DOUBLE_EQ(all.targets[0].budget.value(), 0.003);
+  EXPECT_DOUBLE_EQ(all.targets[2].budget.value(), 0.001);
   EXPECT_TRUE(all.targets[0].where.ends_with("conf.d/20-b.toml:2")) << all.targets[0].where;
   const auto watch = read({"-a"}, {}, "watch");  // conf.d is the daemon's
   ASSERT_TRUE(watch);
