@@ -54,7 +54,7 @@ class HostWatch {
   const std::map<int, Refused>& refused() const { return refused_; }
 
   struct Counts {
-    std::uint64_t attached = 0;  ///< processes, each exec anew
+    std::uint64_t attached = 0;  ///< processes, each exec and each reload that changes it anew
     std::uint64_t brief = 0;     ///< of a file that is armed: ended so soon that only their marks were watched
     std::uint64_t unseen = 0;   ///< ended before anybody could tell whether they were Go programs; not among the others
     std::uint64_t refused = 0;  ///< chosen, and could not be watched

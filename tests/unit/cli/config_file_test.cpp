@@ -42,7 +42,7 @@ TEST(Config, ErrorsNameFileAndLine) {
   for (const char* text :
        {"\noutput", "\n= json", "\noutput =", "\noutput = \"json", "\noutput = json text", "\n[run]]",
         "\noutput = \"\\x\"", "\nname = [a", "\nname = [a b]", "\nname = [a] b", "\nname = [,]", "\noutput = 'json",
-        "\na b = c", "\noutput = \"x\\", "\n[target]", "\n[[target]", "\n[[]]", "\n[[a]] b", "\n[[a b]]"}) {
+        "\na b = c", "\noutput = \"x\\", "\n[target", "\n[[target]", "\n[[]]", "\n[[a]] b", "\n[[a b]]"}) {
     const auto result = parse(text);
     ASSERT_FALSE(result) << text;
     EXPECT_EQ(result.error().kind, ErrorKind::kUsage);
