@@ -5,13 +5,23 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <cstring>
+#include <atomic>
 
-#include "base/manual_clock.h"
 #include "base/temp_dir.h"
 
 namespace mapwatch::ops {
 namespace {
+
+/// The server's thread reads it while the test sets it.
+class SharedClock final : public Clock {
+ public:
+  std::uint64_t monotonic_ns() const override { return now_ns_; }
+  std::int64_t realtime_ns() const override { return 0; }
+  void advance(std::uint64_t ns) { now_ns_ += ns; }
+
+ private:
+  std::atomic<std::uint64_t> now_ns_ = 1;
+};
 
 /// A client's connection. All of it blocks: the server always comes to an end with it.
 class Client {
@@ -63,7 +73,7 @@ class ServedAt : public testing::Test {
     EXPECT_TRUE(exporter) << exporter.error().message;
     return exporter ? std::move(*exporter) : nullptr;
   }
-  test::ManualClock clock_;
+  SharedClock clock_;
   Exporter::Limits limits_;
 };
 
