@@ -127,7 +127,7 @@ Result<void> Governor::join(const Armed& armed, Joining joining, const cli::Opti
     TRY(kernel_.set_flag(tgid, MW_POLICY_LEARN, true));
   }
   group->second.members.insert_or_assign(
-      tgid, Member{std::move(joining), wished.budget_ppm, now, cpu_ns(tgid), true, counts, {}, false});
+      tgid, Member{std::move(joining), wished.budget_ppm, now, cpu_ns(tgid), true, counts, {}, false, {}});
   TRY(apply_now(group->second, tick(group->second, now)));
   set_timer();
   return {};

@@ -92,9 +92,9 @@ class Governor {
     const attach::ProbeSpec* probe = nullptr;  ///< lives as long as the process is watched by these probes
     std::uint64_t hits = 0;                    ///< since it was first armed
     govern::SiteState state;
-    /// Until a race is seen, on average, of two goroutines that come to one map as often as this site works, half of it
-    /// each, through this site or one that stands as it does. kNever: not as things are; nullopt: it does no work, or
-    /// nobody is held.
+    /// Until a race that begins now is seen, on average: of two goroutines that come to one map, one by this call and
+    /// one by another that works as often and stands as it does; both through it where it is a function. kNever: not as
+    /// things are; nullopt: it does no work, or nobody is held.
     std::optional<std::uint64_t> detection_ns;
   };
   /// What a process pays, and what is armed for it.
@@ -110,8 +110,8 @@ class Governor {
   };
   /// Of all processes that joined. Each planner is asked once.
   std::map<std::uint32_t, Figures> figures() const;
-  /// Of one process; empty when it is not known. `policy`: what it may be held.
-  std::vector<SiteFigures> sites_of(std::uint32_t tgid, const mw_policy& policy) const;
+  /// Of one process; empty when it is not known. `policy`: what it may be held, but for what its planner decides.
+  std::vector<SiteFigures> sites_of(std::uint32_t tgid, mw_policy policy) const;
 
   struct Totals {
     double cost_ns = 0;  ///< charged to all processes so far: hits, each by its instruction class, and held time
@@ -137,8 +137,9 @@ class Governor {
     std::uint64_t cpu_ns = 0;  ///< as last read
     bool fresh = true;         ///< no planner has seen it
     mw_target_counts counts = {};
-    std::optional<std::uint32_t> tripped;  ///< the epoch
-    bool partial = false;                  ///< as its policy says
+    std::optional<std::uint32_t> tripped;             ///< the epoch
+    bool partial = false;                             ///< as its policy says
+    std::optional<govern::MemberLimits> limits = {};  ///< as last written to its policy
   };
   /// What a planner decides on.
   struct Sites {

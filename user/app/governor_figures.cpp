@@ -43,24 +43,43 @@ Governor::ByOp Governor::armed() const {
   return out;
 }
 
-std::vector<Governor::SiteFigures> Governor::sites_of(std::uint32_t tgid, const mw_policy& policy) const {
+namespace {
+
+std::optional<std::uint64_t> detection_ns(const govern::Planner& planner, govern::SiteId site,
+                                          const govern::SiteState& state, const mw_policy& policy, bool call) {
+  // A call is one side of a race as a rule, a function both.
+  const double per_s = state.hits_per_s / (call ? 1 : 2);
+  const auto holding = govern::holding(policy, 2 * per_s);
+  if (!holding) {
+    return std::nullopt;
+  }
+  const auto seen = [&](double held_per_s) -> std::optional<double> {
+    return planner.detection_ns({site, site, govern::meetings_per_s(per_s, per_s, held_per_s, holding->meet_ns)});
+  };
+  const auto ns = govern::seen_in_ns(*holding, state.armed_share, seen);
+  return ns ? govern::whole_ns(*ns) : govern::kNever;
+}
+
+}  // namespace
+
+std::vector<Governor::SiteFigures> Governor::sites_of(std::uint32_t tgid, mw_policy policy) const {
   std::vector<SiteFigures> out;
   const auto id = members_.find(tgid);
   if (id == members_.end()) {
     return out;
   }
-  const Sites& sites = groups_.at(id->second).sites;
+  const Group& group = groups_.at(id->second);
+  if (const auto& limits = group.members.at(tgid).limits) {
+    policy.share_ppm = limits->dwell_share_ppm;
+    policy.burst_ns = limits->dwell_burst_ns;
+  }
+  const Sites& sites = group.sites;
   for (govern::SiteId site = 0; site < sites.probes.size(); ++site) {
     SiteFigures figures;
     figures.probe = &sites.plan->probes[sites.probes[site]];
     figures.hits = sites.counts[site].hits - sites.before[site];
     figures.state = sites.planner->site(site);
-    const double per_s = figures.state.hits_per_s;
-    const double held = govern::held_per_s(policy, per_s);
-    if (per_s > 0 && held > 0) {
-      const double met = govern::meetings_per_s(per_s / 2, per_s / 2, held, policy.dwell_ns);
-      figures.detection_ns = sites.planner->detection_ns({site, site, met}).value_or(govern::kNever);
-    }
+    figures.detection_ns = detection_ns(*sites.planner, site, figures.state, policy, group.by_calls);
     out.push_back(figures);
   }
   return out;

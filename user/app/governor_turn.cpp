@@ -104,6 +104,9 @@ void Governor::set_limits(Group& group, const govern::Plan& plan) {
   for (const govern::MemberLimits& limits : plan.limits) {
     // 0 is no limit to the kernel side.
     const std::uint64_t hits = limits.hits == UINT64_MAX ? 0 : std::max<std::uint64_t>(limits.hits, 1);
+    if (const auto member = group.members.find(limits.member); member != group.members.end()) {
+      member->second.limits = limits;
+    }
     tell_unless_gone(
         kernel_.set_limits(limits.member, {limits.epoch, hits, limits.dwell_share_ppm, limits.dwell_burst_ns}));
   }

@@ -49,6 +49,11 @@ class Lines final : public Display {
     pollfd reader = {STDOUT_FILENO, 0, 0};
     return ::poll(&reader, 1, 0) > 0 && (reader.revents & POLLERR) != 0;  // it has closed the pipe
   }
+  /// Where one process was asked for, JSON tells of its sites.
+  std::optional<int> opened() const override {
+    const bool one = options_.output == cli::Output::kJson && options_.pids.size() == 1;
+    return one ? std::optional(options_.pids.front()) : std::nullopt;
+  }
   std::uint64_t interval_ns() const override { return options_.interval_ns; }
 
  private:
@@ -132,7 +137,7 @@ Result<void> run(const cli::Options& options, HostWatch& host, Found& found, Eve
   const std::uint64_t end =
       options.duration_ns ? start + *options.duration_ns : std::numeric_limits<std::uint64_t>::max();
   std::uint64_t shown_ns = start;
-  std::optional<int> opened;
+  std::optional<int> opened = display.opened();
   std::uint64_t tables = 0;
   const auto show = [&]() -> Result<void> {
     shown_ns = clock.monotonic_ns();

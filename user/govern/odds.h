@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -24,14 +25,75 @@ inline double meetings_per_s(double one_per_s, double other_per_s, double held_p
   return held * (one_per_s * met(other_per_s) + other_per_s * met(one_per_s));
 }
 
-/// Operations a second that a process is held at, of `ops_per_s` of one map, by what its policy allows. 0 where it is
-/// never held.
-inline double held_per_s(const mw_policy& policy, double ops_per_s) {
-  if ((policy.flags & MW_POLICY_MARK_ONLY) != 0 || policy.dwell_ns == 0) {
-    return 0;
+/// How a map is held while a race that has just begun on it was not seen yet: a while of this, then the next one.
+struct Stretch {
+  double held_per_s = 0;  ///< operations of the map
+  double armed_s = 0;     ///< for so long, of the time that its sites are armed; HUGE_VAL: from then on
+};
+struct Holding {
+  double dwell_ns = 0;  ///< each time, on average
+  double meet_ns = 0;   ///< of that, in which another goroutine that comes at a random time is met
+  std::array<Stretch, 3> stretches = {};
+};
+
+/// Of a dwell: the time in which another goroutine that comes at a random time is met, when it sleeps in between. The
+/// CPU that it wakes on may be the one that the other is held on, then it comes right after the dwell. Measured on 2
+/// CPUs with other work (docs/overlap-detector.md): dwells of 50 us meet one that comes every millisecond in 0.2 %, of
+/// 200 us in 9 %.
+inline double met_asleep_ns(double dwell_ns) {
+  constexpr double kLostNs = 48e3;
+  constexpr double kMetPart = 0.6;
+  constexpr double kLeast = 0.04;
+  return std::max(kLeast * dwell_ns, kMetPart * (dwell_ns - kLostNs));
+}
+
+/// Of a map with `ops_per_s` operations, by what the policy allows (bpf/allowance.bpf.h, which has the constants and
+/// says why): a pair of sites that is new may empty the bucket, then it has four turns for one until it was held for
+/// 40 ms; two goroutines by two sites make four pairs, of which each has that. Nothing where it is never held.
+inline std::optional<Holding> holding(const mw_policy& policy, double ops_per_s) {
+  constexpr double kYoungNs = 4 * 40e6;
+  constexpr double kYoungTurns = 4;
+  constexpr double kAwakeNs = 20e3;
+  constexpr double kAsleepNs = 200e3;
+  constexpr double kLong = 0.53;  // of the dwells on those that sleep; the others are short, as after one that queued
+  if ((policy.flags & MW_POLICY_MARK_ONLY) != 0 || policy.dwell_ns == 0 || ops_per_s <= 0) {
+    return std::nullopt;
   }
-  const double some = std::max<double>(policy.per_second, ops_per_s / std::max<double>(policy.one_in, 1));
-  return std::min(some, policy.share_ppm * 1e3 / policy.dwell_ns);
+  Holding out;
+  const double pause_ns = 1e9 / ops_per_s;
+  const double least_ns = policy.dwell_ns;
+  const double most_ns = std::max(policy.dwell_ns, policy.dwell_max_ns);
+  const double asleep = std::clamp(std::log(pause_ns / kAwakeNs) / std::log(kAsleepNs / kAwakeNs), 0.0, 1.0);
+  // As long as the map had no operation before, where nobody is seen to queue behind it.
+  out.dwell_ns = (1 - asleep) * std::clamp(pause_ns, least_ns, most_ns) + asleep * std::lerp(least_ns, most_ns, kLong);
+  out.meet_ns = (1 - asleep) * out.dwell_ns + asleep * met_asleep_ns(out.dwell_ns);
+  const double bucket = policy.share_ppm * 1e3 / out.dwell_ns;
+  const double turns = std::max<double>(policy.per_second, ops_per_s / std::max<double>(policy.one_in, 1));
+  const double burst_ns = std::min<double>(static_cast<double>(policy.burst_ns), kYoungNs);
+  const double young = std::min(std::max(kYoungTurns * policy.per_second, turns), bucket);
+  out.stretches = {{{ops_per_s, burst_ns / out.dwell_ns / ops_per_s},
+                    {young, young > 0 ? (kYoungNs - burst_ns) / (young * out.dwell_ns) : 0},
+                    {std::min(turns, bucket), HUGE_VAL}}};
+  return out;
+}
+
+/// A race that is seen after `seen_ns` on average while things are as in a stretch (nullopt: never) is seen after so
+/// long when they change as `holding` says; its sites are armed `armed_share` of the time.
+template <typename SeenNs>
+std::optional<double> seen_in_ns(const Holding& holding, double armed_share, const SeenNs& seen_ns) {
+  double mean = 0;
+  double unseen = 1;
+  for (const Stretch& stretch : holding.stretches) {
+    const std::optional<double> seen = seen_ns(stretch.held_per_s);
+    const double lasts = armed_share > 0 ? stretch.armed_s * 1e9 / armed_share : HUGE_VAL;
+    if (lasts == HUGE_VAL) {
+      return seen ? std::optional(mean + unseen * *seen) : std::nullopt;
+    }
+    const double left = seen ? std::exp(-lasts / *seen) : 1;
+    mean += unseen * (seen ? (1 - left) * *seen : lasts);
+    unseen *= left;
+  }
+  return std::nullopt;
 }
 
 /// When a race that can be seen is never seen as things are.

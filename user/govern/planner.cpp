@@ -75,6 +75,7 @@ Plan Planner::Impl::tick(const Sample& sample) {
   for (const SiteHits& each : sample.hits) {
     if (each.site < sites_.size() && sites_[each.site].place == Place::kAlways) {
       sites_.follow(sites_[each.site], each.hits);
+      sites_.pace(each.site, each.hits, now_ns_, elapsed_ns_);
     }
   }
   heed(sample.signals);
@@ -148,7 +149,7 @@ void Planner::Impl::finish(LinkRecord& link, std::uint64_t ended_ns) {
     site.armed_ns += armed;
     site.link = 0;
     if (link.purpose != Purpose::kAlways) {
-      sites_.visited(site, cpu_ns);
+      sites_.visited(id, cpu_ns, armed);
     }
     if (site.place == Place::kAlways) {
       sites_.set_place(id, Place::kWaiting);

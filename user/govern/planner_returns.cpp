@@ -84,8 +84,7 @@ void Planner::Impl::end_trial(LinkRecord& link) {
     return;
   }
   for (const SiteId id : link.sites) {
-    Site& site = sites_[id];
-    sites_.visited(site, used);
+    sites_.visited(id, used, now_ns_ - link.since_ns);
     sites_.set_place(id, Place::kAlways);
   }
   link.purpose = Purpose::kAlways;

@@ -8,6 +8,11 @@
 
 namespace mapwatch::govern {
 
+namespace {
+/// A visit that is not over tells how often a site works once it is so long.
+constexpr std::uint64_t kTellingNs = 100'000'000;
+}  // namespace
+
 std::vector<Link> Planner::Impl::links() const {
   std::vector<Link> out;
   for (const LinkRecord& link : links_.all()) {
@@ -44,13 +49,21 @@ SiteState Planner::Impl::site(SiteId id) const {
   out.place = site.place;
   const double cpus = members_.allowance().cpus;
   out.hits_per_cpu_s = static_cast<double>(site.hits_per_cpu_s);
-  out.hits_per_s = out.hits_per_cpu_s * cpus;
   out.armed_share = armed_share(site);
   std::uint64_t armed = site.armed_ns;
+  std::uint64_t stands = 0;
   const LinkRecord* link = links_.find(site.link);
   if (link != nullptr && link->phase == LinkRecord::Phase::kStanding) {
     out.armed = true;
-    armed += now_ns_ - link->since_ns;
+    stands = now_ns_ - link->since_ns;
+    armed += stands;
+  }
+  if (const auto paced = sites_.paced_per_s(id, now_ns_, armed)) {
+    out.hits_per_s = *paced;
+  } else if (stands >= kTellingNs) {
+    out.hits_per_s = site.hits / static_cast<double>(stands) * 1e9;
+  } else {
+    out.hits_per_s = out.hits_per_cpu_s * cpus;  // heat that is known from elsewhere
   }
   if (now_ns_ > started_ns_) {
     out.measured_share = static_cast<double>(armed) / static_cast<double>(now_ns_ - started_ns_);

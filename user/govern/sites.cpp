@@ -15,10 +15,14 @@ constexpr double kCoolest = 1e-5;
 /// Fewer hits than this do not tell that a site's maps are one goroutine's.
 constexpr std::uint32_t kTellingHits = 1024;
 constexpr std::uint32_t kManyHits = 1u << 20;
+/// How often a site works is as of about so long.
+constexpr double kPaceNs = 3e9;
+constexpr std::uint64_t kPaceTickNs = 10'000'000;
 
 }  // namespace
 
-Sites::Sites(std::span<const mw_site_class> classes, const CostModel& costs) : costs_(costs), sites_(classes.size()) {
+Sites::Sites(std::span<const mw_site_class> classes, const CostModel& costs)
+    : costs_(costs), sites_(classes.size()), paces_(classes.size()) {
   for (std::size_t i = 0; i < classes.size(); ++i) {
     sites_[i].site_class = static_cast<std::uint8_t>(classes[i]);
   }
@@ -52,6 +56,28 @@ void Sites::follow(Site& site, std::uint64_t hits) {
   always_share_ += more * hit_ns(site) / 1e9;
 }
 
+double Sites::faded(const Pace& pace, std::uint32_t at) {
+  return static_cast<double>(pace.hits) * std::exp(-static_cast<double>((at - pace.at) * kPaceTickNs) / kPaceNs);
+}
+
+void Sites::pace(SiteId id, std::uint64_t hits, std::uint64_t now_ns, std::uint64_t elapsed_ns) {
+  Pace& pace = paces_[id];
+  const auto at = static_cast<std::uint32_t>(now_ns / kPaceTickNs);
+  const double over = std::max(1.0, static_cast<double>(elapsed_ns)) / kPaceNs;
+  pace.hits = static_cast<float>(faded(pace, at) + static_cast<double>(hits) * -std::expm1(-over) / over);
+  pace.at = at;
+}
+
+std::optional<double> Sites::paced_per_s(SiteId id, std::uint64_t now_ns, std::uint64_t armed_ns) const {
+  const Pace& pace = paces_[id];
+  if (sites_[id].place != Place::kAlways) {
+    return pace.per_s < 0 ? std::nullopt : std::optional(static_cast<double>(pace.per_s));
+  }
+  const double known = -std::expm1(-static_cast<double>(armed_ns) / kPaceNs);
+  const double hits = faded(pace, static_cast<std::uint32_t>(now_ns / kPaceTickNs));
+  return known > 0 ? std::optional(hits / (known * kPaceNs) * 1e9) : std::nullopt;
+}
+
 void Sites::learn(Site& site, const SiteHits& hits) {
   if (site.seen > kManyHits) {
     site.seen /= 2;
@@ -61,7 +87,15 @@ void Sites::learn(Site& site, const SiteHits& hits) {
   site.candidates += static_cast<std::uint32_t>(std::min<std::uint64_t>(hits.candidates, kManyHits));
 }
 
-void Sites::visited(Site& site, double cpu_ns) {
+void Sites::visited(SiteId id, double cpu_ns, std::uint64_t armed_ns) {
+  Site& site = sites_[id];
+  if (armed_ns > 0) {
+    float& per_s = paces_[id].per_s;
+    const double found = site.hits / static_cast<double>(armed_ns) * 1e9;
+    const double before = static_cast<double>(per_s);
+    const double counts = std::max(kVisitWeight, -std::expm1(-static_cast<double>(armed_ns) / kPaceNs));
+    per_s = static_cast<float>(before < 0 ? found : before + counts * (found - before));
+  }
   const double weight = site.known ? kVisitWeight * std::min(1.0, cpu_ns / kTellingCpuNs) : 1;
   if (cpu_ns > 0 && (site.known || cpu_ns >= kTellingCpuNs)) {
     const double found = site.hits / cpu_ns * 1e9;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -59,10 +60,15 @@ class Sites {
   void pass(double cpu_ns, double memory_ns);
   /// Hits of an always-on site since the last sample.
   void follow(Site& site, std::uint64_t hits);
+  /// The same, spread over the `elapsed_ns` before `now_ns`: how often it works, whatever CPU time that takes.
+  void pace(SiteId id, std::uint64_t hits, std::uint64_t now_ns, std::uint64_t elapsed_ns);
+  /// Hits a second: of an always-on site as of about the last three, of another one as of the last visits. `armed_ns`:
+  /// it was armed for so long in all. nullopt: it was not seen yet.
+  std::optional<double> paced_per_s(SiteId id, std::uint64_t now_ns, std::uint64_t armed_ns) const;
   /// Hits of any site: whose maps it is used on.
   void learn(Site& site, const SiteHits& hits);
-  /// The end of a trial or visit, during which the group used `cpu_ns`.
-  void visited(Site& site, double cpu_ns);
+  /// The end of a trial or visit of `armed_ns`, during which the group used `cpu_ns`.
+  void visited(SiteId id, double cpu_ns, std::uint64_t armed_ns);
 
   /// Cost of all always-on sites as a share of the group's CPU time.
   double always_share() const { return always_share_; }
@@ -80,8 +86,17 @@ class Sites {
   /// Brings an always-on site's figure up to date.
   void fade(Site& site);
 
+  /// Apart from Site, which fills a cache line.
+  struct Pace {
+    float hits = 0;        ///< while always-on: the older, the less they count
+    float per_s = -1;      ///< while visited; below 0: it was not
+    std::uint32_t at = 0;  ///< when that was so, in ticks of 10 ms; it wraps after 497 days
+  };
+  static double faded(const Pace& pace, std::uint32_t at);
+
   const CostModel costs_;
   std::vector<Site> sites_;
+  std::vector<Pace> paces_;
   std::vector<SiteId> visited_;
   std::array<TierSum, kTiers> tiers_ = {};
   std::uint32_t always_ = 0;

@@ -30,6 +30,24 @@ Json hazard_json(const Hazard& of) {
   return json;
 }
 
+Json site_json(const Site& of) {
+  Json json = Json::object();
+  json["func"] = of.function;
+  json["file"] = of.file;
+  json["line"] = of.line;
+  json["op"] = of.op;
+  json["place"] = of.place;
+  json["hits"] = of.hits;
+  json["hits_per_s"] = finite(of.hits_per_s);
+  json["ops_per_s"] = finite(of.ops_per_s);
+  json["armed_share"] = finite(of.armed_share);
+  json["cost"] = finite(of.cost_share);
+  const bool never = of.detect_ns == kNever;
+  json["detect_ns"] = never ? Json(nullptr) : or_null(of.detect_ns);
+  json["never"] = never;
+  return json;
+}
+
 Json target_json(const Target& of) {
   Json json = Json::object();
   json["schema_version"] = 1;
@@ -60,6 +78,9 @@ Json target_json(const Target& of) {
   json["found"] = Json::array();
   for (const Hazard& each : of.found) {
     json["found"].push_back(hazard_json(each));
+  }
+  for (const Site& each : of.places) {
+    json["places"].push_back(site_json(each));
   }
   return json;
 }

@@ -9,7 +9,7 @@ from lib import fixtures
 from lib.harness import Context, Failed
 from lib.process import Mapwatch, Process, Target, run_to_end
 
-from . import big_program, cpu, freezing, host, races, servers, soak, stats
+from . import big_program, cpu, freezing, host, odds, races, servers, soak, stats
 from .rows import Row
 
 VERSION = fixtures.NEWEST
@@ -210,7 +210,7 @@ def planner(bench):
 
 SECTIONS = {"nshit": ns_per_hit, "races": races.races, "false": false_reports, "survival": races.survival, "latency": latency,
             "throughput": throughput, "own": own_cost, "attach": attach, "planner": planner, "freeze": freezing.freeze,
-            "servers": servers.servers, "detection": races.detection, "host": host.host, "siblings": host.siblings,
+            "servers": servers.servers, "detection": races.detection, "odds": odds.odds, "host": host.host, "siblings": host.siblings,
             "soak": soak.soak}
 # Long: measured when it is asked for by name.
 BY_NAME = {"soak"}

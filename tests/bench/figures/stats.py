@@ -9,6 +9,10 @@ def median(values):
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
+def mean(values):
+    return sum(values) / len(values)
+
+
 def interval(values, statistic=median, rounds=2000):
     """95 % percentile bootstrap of a statistic of the values; None for fewer than three."""
     if len(values) < 3:

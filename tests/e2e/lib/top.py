@@ -304,6 +304,9 @@ def once_json(context):
     expect(target["hits"] > 0 and target["hits_per_s"] > 0 and target["ops_per_s"] > 0, f"{target}")
     expect(target["writes_per_s"] > 0 and target["cost"] > 0 and not target["estimated"], f"{target}")
     expect(target["armed_share"] == 1 and target["budget"] == 0.01 and not target["by_calls"], f"{target}")
+    used = [p for p in target["places"] if p["hits"] > 0]
+    expect(len(target["places"]) == target["sites"] and sum(p["hits"] for p in used) > 0, f"{target['places']}")
+    expect(any(p["detect_ns"] and p["ops_per_s"] > 0 and p["place"] == "always" and not p["never"] for p in used), f"{used}")
     told = summary["targets"]
     expect([t["pid"] for t in told] == [busy.pid], f"{told}")
     expect(told[0]["sites"] == target["sites"] and told[0]["sites_used"] > 0, f"{told}")

@@ -51,18 +51,68 @@ TEST(Odds, NothingMeetsNothing) {
   EXPECT_EQ(meetings_per_s(1000, 0, 20, 50'000), 0);
 }
 
-TEST(Odds, HeldByWhatThePolicyAllows) {
+mw_policy usual() {
   mw_policy policy = {};
   policy.dwell_ns = 50'000;
+  policy.dwell_max_ns = 200'000;
   policy.per_second = 20;
   policy.one_in = 128;
   policy.share_ppm = 1'000'000;
-  EXPECT_DOUBLE_EQ(held_per_s(policy, 100), 20);
-  EXPECT_DOUBLE_EQ(held_per_s(policy, 128'000), 1000);
-  policy.share_ppm = 10'000;  // 10 ms a second
-  EXPECT_DOUBLE_EQ(held_per_s(policy, 128'000), 200);
+  policy.burst_ns = 5'000'000;
+  return policy;
+}
+
+TEST(Odds, HeldByWhatThePolicyAllows) {
+  mw_policy policy = usual();
+  const auto busy = holding(policy, 128'000);
+  ASSERT_TRUE(busy);
+  EXPECT_DOUBLE_EQ(busy->dwell_ns, 50'000) << "the map has no longer pause";
+  EXPECT_DOUBLE_EQ(busy->meet_ns, 50'000) << "nobody sleeps meanwhile";
+  EXPECT_DOUBLE_EQ(busy->stretches[0].held_per_s, 128'000) << "until the bucket is empty";
+  EXPECT_DOUBLE_EQ(busy->stretches[0].armed_s, 100 / 128e3);
+  EXPECT_DOUBLE_EQ(busy->stretches[2].held_per_s, 1000) << "one in 128";
+
+  const auto slow = holding(policy, 100);
+  ASSERT_TRUE(slow);
+  EXPECT_GT(slow->dwell_ns, 50'000);
+  EXPECT_LT(slow->dwell_ns, 200'000) << "some are short, as after one that queued";
+  EXPECT_LT(slow->meet_ns, slow->dwell_ns / 2) << "who sleeps may wake on the CPU that the other is held on";
+  EXPECT_DOUBLE_EQ(slow->stretches[1].held_per_s, 80) << "a young pair has four turns for one";
+  EXPECT_DOUBLE_EQ(slow->stretches[2].held_per_s, 20);
+
+  policy.share_ppm = 1'000;  // a millisecond a second, as an idle process has
+  const auto idle = holding(policy, 100);
+  ASSERT_TRUE(idle);
+  EXPECT_NEAR(idle->stretches[1].held_per_s * idle->dwell_ns, 1e6, 1);
+  EXPECT_DOUBLE_EQ(idle->stretches[2].held_per_s, idle->stretches[1].held_per_s);
+
+  EXPECT_FALSE(holding(policy, 0));
   policy.flags = MW_POLICY_MARK_ONLY;
-  EXPECT_EQ(held_per_s(policy, 128'000), 0);
+  EXPECT_FALSE(holding(policy, 128'000));
+}
+
+TEST(Odds, DwellsAreWithinWhatTheUserAllows) {
+  mw_policy policy = usual();
+  policy.dwell_ns = policy.dwell_max_ns = 20'000;
+  for (const double per_s : {1.0, 5'000.0, 1e6}) {
+    EXPECT_DOUBLE_EQ(holding(policy, per_s)->dwell_ns, 20'000) << per_s;
+    EXPECT_LE(holding(policy, per_s)->meet_ns, 20'000) << per_s;
+    EXPECT_GT(holding(policy, per_s)->meet_ns, 0) << per_s;
+  }
+}
+
+TEST(Odds, SeenInAStretchOrInTheNextOnes) {
+  Holding holding;
+  holding.stretches = {{{100, 1}, {50, 2}, {10, HUGE_VAL}}};
+  using Seen = std::optional<double>;
+  const auto alike = [](double) { return Seen(3e9); };
+  EXPECT_NEAR(*seen_in_ns(holding, 1, alike), 3e9, 1) << "nothing changes from one to the next";
+  const auto late = [](double held) { return held > 10 ? std::nullopt : Seen(7e9); };
+  EXPECT_NEAR(*seen_in_ns(holding, 1, late), 10e9, 1) << "never in the first 3 s";
+  EXPECT_NEAR(*seen_in_ns(holding, 0.5, late), 13e9, 1) << "which take 6 s where sites are armed half of the time";
+  const auto soon = [](double held) { return Seen(held > 50 ? 1e6 : 1e15); };
+  EXPECT_NEAR(*seen_in_ns(holding, 1, soon), 1e6, 10);
+  EXPECT_FALSE(seen_in_ns(holding, 1, [](double) { return Seen(); }));
 }
 
 TEST(Odds, SumUp) {

@@ -1,0 +1,107 @@
+"""Is it true how long mapwatch says that it takes until a race is seen? Racy programs whose goroutines come by at a pace that they
+survive for a while, from their first operation to the first warning, beside what top said of the sites of that race."""
+import json
+import time
+
+from lib.harness import Context
+from lib.process import Mapwatch, Target
+
+from . import modes, stats
+from .records import Records
+from .rows import Row
+
+# Both sides work alike, one goroutine each.
+SCENARIOS = ["write_write", "write_read", "struct_key", "delete_write"]
+PACES = ["1ms", "3ms", "10ms"]
+MODES = ["auto-1", "full"]
+WITHIN = 2
+# By then call sites have taken the place of functions, and rates are of a whole second.
+SETTLED_S = 2.0
+
+
+def told(scenario, target):
+    """What a line of top says of this race, s: of the rarer of its two sites, or of the function that both use. None: nothing
+    yet; inf: never."""
+    places = [p for p in target.get("places", []) if p["ops_per_s"] > 0]
+    if target["by_calls"]:
+        of = [max((p for p in places if p["func"] == func), key=lambda p: p["ops_per_s"], default=None) for func in scenario["funcs"]]
+    else:
+        of = [max(places, key=lambda p: p["ops_per_s"], default=None)]
+    times = [float("inf") if p["never"] else p["detect_ns"] and p["detect_ns"] / 1e9 for p in of if p]
+    return max(times) if len(times) == len(of) and None not in times else None
+
+
+def run_once(bench, name, pace, flags):
+    """{"seconds" to the first warning or until it was over without one, "warned", "crashed", "predicted": what was said at
+    "said_s", as late as SETTLED_S where the program lives that long}."""
+    context = Context(bench.mapwatch, False)
+    try:
+        target = context.own(Target(bench.binary, name, pace=pace))
+        top = Mapwatch(context, "top", "-p", target.pid, "-i", "100ms", *flags).attached(target.pid, seconds=60)
+        start = time.monotonic()
+        target.release()
+        seconds, said, said_s, seen = None, None, None, 0
+        while target.running() and top.running() and time.monotonic() - start < bench.limit:
+            now = time.monotonic() - start
+            if seconds is None and top.objects():
+                seconds = now
+            with top.out.changed:
+                lines, seen = top.out.lines[seen:], len(top.out.lines)
+            for line in map(json.loads, lines):
+                value = told(bench.scenarios[name], line) if line["kind"] == "target" else None
+                if value is not None and now <= SETTLED_S:
+                    said, said_s = value, now
+            if seconds is not None and now > SETTLED_S:
+                break
+            time.sleep(0.005)
+        over = time.monotonic() - start
+        top.stop()
+        return {"scenario": name, "pace": pace, "seconds": seconds if seconds is not None else over,
+                "warned": bool(top.kind("hazard")), "predicted": said, "said_s": said_s,
+                "crashed": bool(top.kind("crash")) or not target.running()}
+    finally:
+        context.close()
+
+
+def rate_time(runs):
+    """Mean time to an event of which some runs did not see one: all time by all events (censored exponential)."""
+    events = sum(r["warned"] for r in runs)
+    return sum(r["seconds"] for r in runs) / events if events else float("inf")
+
+
+def predicted(runs):
+    """Of those that lived until something was said of them."""
+    said = [r["predicted"] for r in runs if r["predicted"] is not None]
+    return stats.mean(said) if said else float("inf")
+
+
+def odds(bench):
+    """Predicted by measured time to the first warning, by pace and mode, over the scenarios in turn."""
+    wanted = modes.watched(bench.modes or MODES)
+    records = Records("odds", bench, limit=bench.limit)
+    for n in range(bench.runs):
+        name = SCENARIOS[n % len(SCENARIOS)]
+        for pace in PACES:
+            for mode in wanted[n % len(wanted):] + wanted[:n % len(wanted)]:
+                bench.report(f"odds, round {n + 1} of {bench.runs}: {name} at {pace}, {mode}")
+                records.once({"mode": mode, "pace": pace, "round": n}, lambda: run_once(bench, name, pace, modes.flags_of(mode)))
+    rows = []
+    for mode in wanted:
+        for pace in PACES:
+            runs = records.of(mode=mode, pace=pace)
+            if all(r["predicted"] is None for r in runs):
+                continue
+            if not any(r["warned"] for r in runs):
+                rows.append(Row(f"time to a warning, predicted / measured, {mode}, pace {pace}", f"within {WITHIN} x",
+                                f"no warning in {sum(r['seconds'] for r in runs):.0f} s, said {predicted(runs):.2f} s", len(runs)))
+                continue
+            ratio = predicted(runs) / rate_time(runs)
+            between = stats.interval(runs, lambda some: predicted(some) / rate_time(some))
+            shown = f"{ratio:.2f}" + (f" [{between[0]:.2f}, {between[1]:.2f}]" if between else "")
+            rows.append(Row(f"time to a warning, predicted / measured, {mode}, pace {pace}", f"within {WITHIN} x", shown, len(runs),
+                            1 / WITHIN <= ratio <= WITHIN))
+            rows.append(Row("  s predicted / measured; warned / crashed first / neither", "-",
+                            f"{predicted(runs):.2f} / {rate_time(runs):.2f}; {sum(r['warned'] for r in runs)} / "
+                            f"{sum(r['crashed'] and not r['warned'] for r in runs)} / "
+                            f"{sum(not r['crashed'] and not r['warned'] for r in runs)}", len(runs)))
+    return rows, records.all
