@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -187,6 +188,31 @@ def prometheus(context):
     daemon.stop(signal.SIGTERM)
     check.silent(daemon, hits=100)
     target.finish()
+
+
+@case("daemon/a-storm-of-scrapes", builds=PLAIN)
+def storm(context):
+    """Four scrapers without a pause between their scrapes: each is answered, findings come, nothing is lost."""
+    racy = copy_of(context, "racy")
+    daemon = Daemon(context)
+    over, answers = threading.Event(), []
+
+    def scrape():
+        while not over.is_set():
+            answers.append(get(daemon.url + "/metrics")[0])
+    scrapers = [threading.Thread(target=scrape) for _ in range(4)]
+    for each in scrapers:
+        each.start()
+    try:
+        race(context, daemon, racy)
+        wait_for("many scrapes", lambda: len(answers) > 200 or not all(t.is_alive() for t in scrapers), 60)
+    finally:
+        over.set()
+        for each in scrapers:
+            each.join()
+    expect(set(answers) == {200} and len(answers) > 200, f"{len(answers)} answers: {set(answers)}")
+    summary = daemon.stop(signal.SIGTERM)
+    expect(summary["lost"] == 0 and summary["hazards"] >= 1, f"{summary}")
 
 
 @case("daemon/slow-clients-change-nothing", builds=PLAIN)
