@@ -288,7 +288,7 @@ constexpr FlagSpec kFlags[] = {
     // How to watch.
     {"dwell", 0, kValue, kEvery, kLive, "auto|DUR", "the longest that a goroutine is held to see an overlap", "auto", false, set_dwell, InTarget::kSets},
     {"budget", 0, kValue, kEvery, kLive, "PERCENT", "share of a target's time that it may be held, with --sample auto that it may be charged in all", "1%", false, set_budget, InTarget::kSets},
-    {"sample", 0, kValue, kEvery, kLive, "auto|full|1/N", "auto: arm as much as --budget allows; full: see every operation; 1/N: see one in N", "full", false, set_sample, InTarget::kSets},
+    {"sample", 0, kValue, kEvery, kLive, "auto|full|1/N", "auto: arm as much as --budget allows (with -a, unless told otherwise); full: see every operation; 1/N: see one in N", "full", false, set_sample, InTarget::kSets},
     {"attach", 0, kValue, kEvery, kLive | kDoctor, "auto|multi|perf", "kind of probe", "auto", false,
      [](O o, T t) { return choose(o.attach, t, kModes); }},
     {"ring-size", 0, kValue, kEvery, kLive | kDoctor, "SIZE", "bytes of the event ring", "8M", false, set_ring_size},

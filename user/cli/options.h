@@ -69,7 +69,7 @@ struct Options {
   bool halt_on_first = false;
   std::optional<int> exit_code;           ///< nullopt: 66 for run, 0 for watch
   double budget = 0.01;                   ///< share of the target's CPU time
-  std::string sample = "full";            ///< auto, full, 1/N
+  std::string sample = "full";            ///< auto (the default with -a), full, 1/N
   std::optional<std::uint64_t> dwell_ns;  ///< upper bound; nullopt: auto
   AttachMode attach = AttachMode::kAuto;
   std::string record;

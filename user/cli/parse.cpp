@@ -245,9 +245,15 @@ std::optional<Layer> color_layer(const Environment& env) {
   return std::nullopt;
 }
 
-/// The layer that decides about a flag: command line, environment, file, default.
+/// A whole host is watched for months: under a budget, unless somebody says otherwise.
+std::string_view fallback(const FlagSpec& flag, const Options& options) {
+  return flag.name == "sample" && options.all ? "auto" : flag.fallback;
+}
+
+/// The layer that decides about a flag: command line, environment, file, default. `options`: what the flags before it
+/// in the table say.
 Layer winner(const FlagSpec& flag, const Words& words, const Environment& env,
-             const std::map<std::string_view, Layer>& file) {
+             const std::map<std::string_view, Layer>& file, const Options& options) {
   if (given(words, flag.name)) {
     return {words.flags.at(flag.name), "flag", fmt::format("--{}", flag.name)};
   }
@@ -265,8 +271,9 @@ Layer winner(const FlagSpec& flag, const Words& words, const Environment& env,
   if (flag.name == "color" && env.dumb_terminal) {
     return {{"never"}, "TERM=dumb", "TERM"};
   }
-  return {flag.fallback.empty() ? std::vector<std::string>{} : std::vector<std::string>{std::string(flag.fallback)},
-          "default", fmt::format("default of --{}", flag.name)};
+  const std::string_view value = fallback(flag, options);
+  return {value.empty() ? std::vector<std::string>{} : std::vector<std::string>{std::string(value)}, "default",
+          fmt::format("default of --{}", flag.name)};
 }
 
 }  // namespace
@@ -298,7 +305,7 @@ Result<Parsed> parse(const std::vector<std::string>& args, const std::vector<std
   options.print_config = words.print_config;
   std::vector<Setting> settings;
   for (const FlagSpec& flag : flags()) {
-    Layer layer = winner(flag, words, environment, file.flags);
+    Layer layer = winner(flag, words, environment, file.flags, options);
     if ((flag.commands & bit(options.command)) == 0) {
       continue;  // the file and the environment serve all commands
     }

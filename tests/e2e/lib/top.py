@@ -150,7 +150,7 @@ def crash(context):
     """The racy program's row tells of the hazard, then of its crash; when top ends both are printed once more."""
     binary = copy_of(context, "racy")
     terminal = Terminal(context, columns=200)
-    terminal.top(context, "-a", *only_below(context.scratch))
+    terminal.top(context, "-a", *only_below(context.scratch), "--sample", "full")
     for _ in range(8):
         target = context.own(Target(binary, "write_read", pace="500us", held=False))
         target.wait(60)

@@ -33,8 +33,10 @@ def only_below(folder):
 
 
 def watch(context, *flags, **options):
-    """mapwatch over all that is below the scratch folder; ready when it has looked through /proc."""
-    mapwatch = Mapwatch(context, "watch", "-v", *(flags or ["-a", *only_below(context.scratch)]), **options)
+    """mapwatch over all that is below the scratch folder; ready when it has looked through /proc. Of what it watches it
+    sees all, unless a flag says otherwise: these cases are about who is watched."""
+    chosen = [] if "--sample" in flags else ["--sample", "full"]
+    mapwatch = Mapwatch(context, "watch", "-v", *(flags or ["-a", *only_below(context.scratch)]), *chosen, **options)
     expect(mapwatch.err.wait(r"watching \d+ process", 30), f"mapwatch did not start: {mapwatch.err.text()[-800:]}")
     return mapwatch
 
@@ -116,6 +118,16 @@ def first_operation(context):
     check.silent(mapwatch, hits=20000)
     attached, brief, refused, _ = sums(mapwatch)
     expect(attached + brief == 11 and refused == 0, f"{attached} attached, {brief} brief, {refused} refused, not 11")
+
+
+@case("all/under-the-budget-unasked", builds=PLAIN)
+def unasked(context):
+    """With -a nobody has said of a process that it may be slowed; of one that is named somebody has."""
+    target = context.own(Target(copy_of(context, "one"), "write_write_mutex", pace="0", held=False))
+    for flags, wanted in ((["-a", *only_below(context.scratch)], "auto"), (["-p", target.pid], "full")):
+        mode = Mapwatch(context, "watch", *flags).attached(target.pid).stop()["targets"][0]["mode"]
+        expect(mode.startswith(wanted), f"{flags[0]}: {mode}, not {wanted}")
+    target.finish()
 
 
 @case("all/exec-of-another-go-program", builds=PLAIN + [(OLD, "stripped")])

@@ -225,7 +225,10 @@ TEST(LaterFlags, ParseAreCheckedAndSaySo) {
   EXPECT_EQ(parsed->options.sample, "1/8");
   EXPECT_EQ(parsed->options.exec, "cat");
   EXPECT_EQ(parsed->warnings.size(), 1u) << "--exec has no effect yet";
-  EXPECT_EQ(options_of({"watch", "-a"}).sample, "full");
+  EXPECT_EQ(options_of({"watch", "-p", "1"}).sample, "full");
+  EXPECT_EQ(options_of({"watch", "-a"}).sample, "auto") << "a whole host is watched under a budget";
+  EXPECT_EQ(options_of({"watch", "-a"}, {"MAPWATCH_SAMPLE=full"}).sample, "full");
+  EXPECT_EQ(options_of({"top", "-a"}).sample, "auto");
   EXPECT_TRUE(parse({"watch", "-a", "--on-crash", "report"}, {})->warnings.empty());
 }
 
