@@ -204,19 +204,23 @@ def colour(context):
     for env, wanted in (({}, True), ({"NO_COLOR": "1"}, False)):
         terminal = Terminal(context, columns=200, **env)
         terminal.top(context, "-a", *only_below(context.scratch))
+        calm = quiet(context, copy_of(context, "calm"), pace="10ms")
         target = context.own(Target(copy_of(context, "racy"), "write_write", pace="0"))
         terminal.wait(row(target))  # its probes stand
+        terminal.wait(row(calm))
         target.release()
-        terminal.wait(rf"^ *{target.pid} .* CRASHED", 60)
-        terminal.keys("f")
-        terminal.tmux("send-keys", "-l", str(target.pid))  # its row is the chosen one, and so reversed
-        terminal.keys("Enter")
+        screen = terminal.wait(rf"^ *{target.pid} .* CRASHED", 60)
+        # The chosen row is reversed instead: the other one is to be it.
+        terminal.keys("Up" if screen.index(f" {calm.pid} ") < screen.index(f" {target.pid} ") else "Down")
+        wait_for("the choice", lambda: re.search(rf"\x1b\[[0-9;]*7m(\x1b\[[0-9;]*m| )*{calm.pid} ",
+                                                 terminal.tmux("capture-pane", "-p", "-e")), 30)
         painted = terminal.tmux("capture-pane", "-p", "-e")
         found = re.search(r"\x1b\[[0-9;]*3[0-7]m", painted)
         expect(bool(found) == wanted, f"colour {'is missing' if wanted else 'with NO_COLOR'}: {painted!r}")
         terminal.keys("q")
         terminal.restored(status=0)
         terminal.close()
+        calm.finish()
 
 
 @case("top/a-number-that-another-process-has-now", builds=PLAIN)

@@ -125,7 +125,7 @@ def unasked(context):
     """With -a nobody has said of a process that it may be slowed; of one that is named somebody has."""
     target = context.own(Target(copy_of(context, "one"), "write_write_mutex", pace="0", held=False))
     for flags, wanted in ((["-a", *only_below(context.scratch)], "auto"), (["-p", target.pid], "full")):
-        mode = Mapwatch(context, "watch", *flags).attached(target.pid).stop()["targets"][0]["mode"]
+        mode = Mapwatch(context, "watch", "-v", *flags).attached(target.pid).stop()["targets"][0]["mode"]
         expect(mode.startswith(wanted), f"{flags[0]}: {mode}, not {wanted}")
     target.finish()
 
