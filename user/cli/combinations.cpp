@@ -64,6 +64,21 @@ Result<void> check_combination(const Options& options) {
         return usage("dump: --exe belongs to --core", see_help("dump"));
       }
       break;
+    case Command::kGate:
+      if (options.slo.empty() == (options.canary.empty() && options.baseline.empty())) {
+        return usage("gate: give --slo FILE, or --canary and --baseline", see_help("gate"));
+      }
+      if (options.slo.empty() && (options.canary.empty() || options.baseline.empty())) {
+        return usage("gate: --canary and --baseline belong together", see_help("gate"));
+      }
+      if (options.slo.empty() && (options.override_gate || !options.prometheus.empty())) {
+        return usage("gate: --override and --prometheus belong to --slo", see_help("gate"));
+      }
+      if (options.override_gate != !options.reason.empty()) {
+        return usage("gate: --override needs --reason, and a reason overrides nothing by itself",
+                     "--override --reason 'mends the outage'");
+      }
+      break;
     case Command::kDoctor:
       if (options.pids.size() > 1) {
         return usage("doctor: -p takes one process", see_help("doctor"));

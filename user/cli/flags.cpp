@@ -23,6 +23,7 @@ constexpr CommandSet kDump = bit(Command::kDump);
 constexpr CommandSet kDossier = bit(Command::kDossier);
 constexpr CommandSet kTop = bit(Command::kTop);
 constexpr CommandSet kDaemon = bit(Command::kDaemon);
+constexpr CommandSet kGate = bit(Command::kGate);
 constexpr CommandSet kEnds = kWatch | kRun | kTop | kLs | kDoctor | kReplay;  // by what they find, or by time
 constexpr CommandSet kEvery = kEnds | kDaemon;
 constexpr CommandSet kSelect = kWatch | kTop;  // choose processes that are there
@@ -36,7 +37,9 @@ constexpr std::uint64_t kMaxDwellNs = 1'000'000;
 constexpr std::uint64_t kMinIntervalNs = 100'000'000;
 constexpr std::uint64_t kMaxIntervalNs = 3'600'000'000'000;
 constexpr std::uint64_t kMaxFreezeNs = 60'000'000'000;
-constexpr std::uint64_t kMinRingBytes = 4096;  // a page: the kernel's own bound for a ring buffer
+constexpr std::uint64_t kMinSinceNs = 60'000'000'000;
+constexpr std::uint64_t kMaxSinceNs = 259'200'000'000'000;  // as long as minutes are kept (ops/history.h)
+constexpr std::uint64_t kMinRingBytes = 4096;               // a page: the kernel's own bound for a ring buffer
 constexpr std::uint64_t kMaxRingBytes = 1ull << 30;
 constexpr std::uint64_t kMaxPid = 4'194'304;  // PID_MAX_LIMIT, include/linux/threads.h
 
@@ -56,11 +59,14 @@ constexpr CommandSpec kCommands[] = {
     {Command::kReplay, "replay", "FILE [flags]", "report on a recorded event stream; needs no root"},
     {Command::kDaemon, "daemon", "[--config FILE] [flags]",
      "watch every Go process for good, with metrics; for a service manager"},
+    {Command::kGate, "gate",
+     "--slo FILE [--prometheus URL] [--override --reason R] | --canary GLOB --baseline GLOB [--since DUR]",
+     "say by the exit status whether an error budget allows a change, or a canary is to be rolled back"},
     {Command::kExport, "export", "completion SHELL | schema",
      "print a completion for bash, zsh or fish, or the JSON schema of findings"},
 };
 
-constexpr std::string_view kLaterCommands[] = {"gate", "chaos", "net"};
+constexpr std::string_view kLaterCommands[] = {"chaos", "net"};
 
 template <typename T>
 struct Choice {
@@ -182,6 +188,15 @@ Result<void> set_max_freeze(Options& options, const std::string& text) {
   return {};
 }
 
+Result<void> set_since(Options& options, const std::string& text) {
+  const std::uint64_t ns = TRY(parse_duration(text));
+  if (ns < kMinSinceNs || ns > kMaxSinceNs) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from 1m to 72h", text));
+  }
+  options.since_ns = ns;
+  return {};
+}
+
 Result<void> set_ring_size(Options& options, const std::string& text) {
   const std::uint64_t bytes = TRY(parse_size(text));
   if (bytes < kMinRingBytes || bytes > kMaxRingBytes || !std::has_single_bit(bytes)) {
@@ -255,12 +270,22 @@ constexpr FlagSpec kFlags[] = {
      "dump: of keys and values only their shapes; dossier export: no paths, variables, registers, labels", "false", false,
      [](O o, T t) { return set_bool(o.redact, t); }},
     {"metrics-listen", 0, kValue, kDaemon, kDaemon, "ADDRESS", "serve metrics at IP:PORT or unix:PATH; none: nowhere", "127.0.0.1:9750", false, set_listen},
+    // gate.
+    {"slo", 0, kValue, kGate, kGate, "FILE", "the objectives, as YAML", "", false, [](O o, T t) { return set_text(o.slo, t); }},
+    {"prometheus", 0, kValue, kGate, kGate, "URL", "ask this Prometheus; without it the history that the daemon of this host writes", "", false,
+     [](O o, T t) { return set_text(o.prometheus, t); }},
+    {"override", 0, kSwitch, kGate, kGate, "", "let it through all the same, and keep the reason", "false", false,
+     [](O o, T t) { return set_bool(o.override_gate, t); }},
+    {"reason", 0, kValue, kGate, kGate, "R", "why, for --override", "", false, [](O o, T t) { return set_text(o.reason, t); }},
+    {"canary", 0, kValue, kGate, kGate, "GLOB", "executables of the new version", "", false, [](O o, T t) { return set_text(o.canary, t); }},
+    {"baseline", 0, kValue, kGate, kGate, "GLOB", "executables to compare it with", "", false, [](O o, T t) { return set_text(o.baseline, t); }},
+    {"since", 0, kValue, kGate, kGate, "DUR", "compare the time since then, 1m to 72h", "1h", false, set_since},
     // What to print.
-    {"output", 'o', kValue, kEvery | kDump | kDossier, kEvery | kDump | kDossier, "text|compact|json", "form of the output", "text", false,
+    {"output", 'o', kValue, kEvery | kDump | kDossier | kGate, kEvery | kDump | kDossier | kGate, "text|compact|json", "form of the output", "text", false,
      [](O o, T t) { return choose(o.output, t, kOutputs); }},
     {"timestamps", 'T', kSwitch, kEvery, kFinds, "", "a time in front of each finding", "false", false,
      [](O o, T t) { return set_bool(o.timestamps, t); }},
-    {"quiet", 'q', kSwitch, kEvery | kThaw | kDump | kDossier, kEvery | kThaw | kDump | kDossier, "", "only errors on stderr", "false", false,
+    {"quiet", 'q', kSwitch, kEvery | kThaw | kDump | kDossier | kGate, kEvery | kThaw | kDump | kDossier | kGate, "", "only errors on stderr", "false", false,
      [](O o, T t) { return set_bool(o.quiet, t); }},
     {"verbose", 'v', kCount, kEvery | kThaw | kDump | kDossier, kEvery | kThaw | kDump | kDossier, "", "more on stderr, -vv: all; dump: each goroutine by itself, -vv: the runtime's too", "0", false,
      [](O o, T t) -> Result<void> { o.verbose = static_cast<int>(TRY(parse_number(t, 0, 100))); return {}; }},
@@ -296,7 +321,7 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_directory(o.procfs, t); }},
     {"run-dir", 0, kValue, kEvery | kThaw, kLive | kDoctor | kThaw, "DIR", "where the lock and the record of a watched process are", "/run/mapwatch", false,
      [](O o, T t) { return set_directory(o.run_dir, t); }},
-    {"state-dir", 0, kValue, kEvery | kDossier, kLive | kDossier, "DIR", "where dossiers are kept (root: /var/lib/mapwatch, else $XDG_STATE_HOME/mapwatch)", "", false,
+    {"state-dir", 0, kValue, kEvery | kDossier | kGate, kLive | kDossier | kGate, "DIR", "where dossiers and the history are kept (root: /var/lib/mapwatch, else $XDG_STATE_HOME/mapwatch)", "", false,
      [](O o, T t) { return set_directory(o.state_dir, t); }},
     // Known, checked and kept for what comes later.
     {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},

@@ -101,6 +101,14 @@ struct Options {
   std::string dossier_id;
   // replay
   std::string replay_file;
+  // gate
+  std::string slo;
+  std::string prometheus;
+  bool override_gate = false;
+  std::string reason;
+  std::string canary;
+  std::string baseline;
+  std::uint64_t since_ns = 3'600'000'000'000;
   // export
   std::vector<std::string> export_what;  ///< completion SHELL, or schema
 };

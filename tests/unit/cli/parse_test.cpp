@@ -351,7 +351,7 @@ TEST(Usage, KeysOfOtherCommandsAreFineInFileAndEnvironment) {
 
 TEST(LaterCommands, AreRefusedAndNotOffered) {
   const std::string help = parse({"--help"}, {})->text.value();
-  for (const char* name : {"gate", "chaos", "net"}) {
+  for (const char* name : {"chaos", "net"}) {
     const Error error = error_of({name, "--help"});
     EXPECT_EQ(error.kind, ErrorKind::kUsage);
     EXPECT_TRUE(error.message.starts_with(std::string(name) + " is not in this version")) << error.message;
