@@ -23,8 +23,7 @@ constexpr struct {
     {cli::Command::kRun, run_run},       {cli::Command::kWatch, run_watch},     {cli::Command::kLs, run_ls},
     {cli::Command::kThaw, run_thaw},     {cli::Command::kDoctor, run_doctor},   {cli::Command::kReplay, run_replay},
     {cli::Command::kDump, run_dump},     {cli::Command::kDossier, run_dossier}, {cli::Command::kTop, run_top},
-    {cli::Command::kExport, run_export}, {cli::Command::kDaemon, run_daemon},
-    {cli::Command::kGate, run_gate}};
+    {cli::Command::kExport, run_export}, {cli::Command::kDaemon, run_daemon},   {cli::Command::kGate, run_gate}};
 }  // namespace
 
 Result<int> run_command(const cli::Options& options) {

@@ -73,8 +73,8 @@ ObjectiveState judge(const Objective& objective, const Slo& slo, const std::vect
     state.remaining = 1 - *state.value / state.allowed;
     const bool low = *state.remaining < slo.warn_below;
     state.verdict = *state.remaining <= kUsedUp || page ? Verdict::kFrozen
-                    : ticket || low               ? Verdict::kWarning
-                                                  : Verdict::kOpen;
+                    : ticket || low                     ? Verdict::kWarning
+                                                        : Verdict::kOpen;
     if (const auto trend = rate(kTrendS); trend && *trend > 0 && *state.remaining > kUsedUp) {
       state.exhausted_in_s = *state.remaining * static_cast<double>(slo.window_s) / *trend;
     }

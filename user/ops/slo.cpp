@@ -107,7 +107,8 @@ class Reader {
     for (const auto& entry : node) {
       const std::string word = entry.first.as<std::string>();
       if (!known.contains(word)) {
-        return wrong(at(entry.first), fmt::format("unknown key {}", word), fmt::format("known: {}", fmt::join(known, ", ")));
+        return wrong(at(entry.first), fmt::format("unknown key {}", word),
+                     fmt::format("known: {}", fmt::join(known, ", ")));
       }
       if (!seen.insert(word).second) {
         return wrong(at(entry.first), fmt::format("{} is given twice", word));
