@@ -23,11 +23,13 @@ Result<std::vector<std::uint64_t>> sum_of_cpus(const bpf_map* map, std::uint32_t
   if (bpf_map__lookup_elem(map, &index, sizeof(index), each.data(), each.size() * sizeof(std::uint64_t), 0) != 0) {
     return fail_errno(fmt::format("cannot read the counters {}[{}]", bpf_map__name(map), index));
   }
-  std::vector<std::uint64_t> sum(words, 0);
-  for (std::size_t i = 0; i < each.size(); ++i) {
-    sum[i % words] += each[i];
+  for (std::size_t cpu = 1; cpu < static_cast<std::size_t>(cpus); ++cpu) {
+    for (std::size_t word = 0; word < words; ++word) {
+      each[word] += each[cpu * words + word];
+    }
   }
-  return sum;
+  each.resize(words);
+  return each;
 }
 
 }  // namespace
