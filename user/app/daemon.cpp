@@ -9,8 +9,10 @@
 #include <string>
 
 #include "app/event_loop.h"
+#include "app/history_writer.h"
 #include "app/host_watch.h"
 #include "app/metrics_sampler.h"
+#include "app/state_dir.h"
 #include "base/listen_address.h"
 #include "base/log.h"
 #include "cli/reload.h"
@@ -38,7 +40,8 @@ class Daemon {
   }
 
  private:
-  explicit Daemon(const cli::Options& options) : options_(options), supervisor_(clock_) {}
+  explicit Daemon(const cli::Options& options)
+      : options_(options), supervisor_(clock_), history_(state_dir(options) + "/" + ops::History::kFileName) {}
 
   Result<void> start() {
     loop_.emplace(TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP})));
@@ -111,7 +114,7 @@ class Daemon {
 
   double now_s() const { return static_cast<double>(clock_.realtime_ns()) / 1e9; }
 
-  Result<void> sample() {
+  Result<void> sample(bool last = false) {
     sampled_ns_ = clock_.monotonic_ns();
     metrics::Snapshot snapshot = TRY(sampler_->take());
     snapshot.reload_s = loaded_s_;
@@ -119,6 +122,7 @@ class Daemon {
     snapshot.reloads_good = reloads_good_;
     snapshot.reloads_bad = reloads_bad_;
     status_ = status_line(snapshot);
+    history_.take(snapshot, last);
     if (exporter_) {
       exporter_->publish(TRY(metrics::to_text(snapshot)));
     }
@@ -152,6 +156,9 @@ class Daemon {
     if (exporter_) {
       exporter_->set_ready(false);
     }
+    if (const auto last = sample(true); !last) {
+      log::print_error(last.error());
+    }
     host_->finish();
   }
 
@@ -160,6 +167,7 @@ class Daemon {
   ops::Supervisor supervisor_;
   std::optional<EventLoop> loop_;
   std::unique_ptr<ops::Exporter> exporter_;
+  HistoryWriter history_;
   std::optional<MetricsSampler> sampler_;  // outlives what tells it of findings
   std::unique_ptr<HostWatch> host_;
   std::uint64_t sampled_ns_ = 0;

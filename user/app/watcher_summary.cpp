@@ -57,6 +57,7 @@ void Watcher::note_odds(int pid, const Watched& watched, const Governor::Figures
   out.sites_never = odds.never;
   out.detect_half_ns = odds.half_ns;
   out.detect_most_ns = odds.most_ns;
+  out.sharing = figures.sharing;
   odds_.push_back(std::move(out));
 }
 

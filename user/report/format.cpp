@@ -238,6 +238,10 @@ std::string odds_text(const TargetSummary& target) {
                   target.pid, escape(target.exe.substr(slash == std::string::npos ? 0 : slash + 1)), target.mode,
                   100 * target.armed_share, target.sites, target.by_calls ? "call sites" : "functions",
                   100 * target.seen_share, 100 * target.cost, 100 * target.budget);
+  if (target.sharing > 1) {
+    out += fmt::format("; {} processes share these probes, what is armed is decided by the one nearest to its budget",
+                       target.sharing);
+  }
   if (target.sites_used == 0) {
     return out + "; no site in use";
   }

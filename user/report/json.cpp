@@ -148,6 +148,7 @@ class JsonPrinter {
     json["sites_never"] = of.sites_never;
     json["detect_half_ns"] = or_null(of.detect_half_ns);
     json["detect_most_ns"] = or_null(of.detect_most_ns);
+    json["sharing"] = of.sharing;
     return json;
   }
 

@@ -111,6 +111,7 @@ struct TargetSummary {
   std::uint64_t sites_never = 0;                ///< of these, where no race would have been seen
   std::optional<std::uint64_t> detect_half_ns;  ///< at half of them a race is seen within this, on average
   std::optional<std::uint64_t> detect_most_ns;  ///< at 95 % of them
+  std::uint64_t sharing = 1;  ///< processes that share its probes, this one included: the dearest decides for all
 };
 
 struct SummaryReport {

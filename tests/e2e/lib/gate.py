@@ -1,0 +1,170 @@
+"""mapwatch gate: exit statuses against a real Prometheus that has thirty days of made-up history, against the history that a
+daemon wrote of real programs, and what is let through with a reason."""
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import time
+import urllib.request
+
+from .bad_input import usage
+from .daemon import Daemon
+from .fixtures import NEWEST
+from .harness import case, expect, wait_for
+from .lifecycle import PLAIN
+from .process import Process, Target, run_to_end
+from .whole_host import copy_of
+
+OPEN, FROZEN, WARNING, NO_DATA = 0, 10, 11, 12
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+usage("gate-nothing-asked", "gate")
+usage("gate-canary-alone", "gate", "--canary", "x", words=["--baseline"])
+usage("gate-override-without-a-reason", "gate", "--slo", "/dev/null", "--override", words=["--reason"])
+usage("gate-no-such-file", "gate", "--slo", "/does/not/exist", words=["/does/not/exist"])
+usage("gate-no-address", "gate", "--slo", "SLO", "--prometheus", "localhost:9090")
+
+
+def slo_file(context, text):
+    path = context.scratch / "slo.yaml"
+    path.write_text(text)
+    return path
+
+
+def gate(context, *args):
+    status, out, err = run_to_end(context, "gate", "-o", "json", "--state-dir", context.scratch / "state", *args)
+    return status, json.loads(out) if out else None, err
+
+
+def history(context, rows):
+    """Rows of (seconds ago, exe, watched, hazard, crashes, overhead), as the daemon would have written them."""
+    (context.scratch / "state").mkdir(exist_ok=True)
+    with sqlite3.connect(context.scratch / "state/history.db") as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE sample(time_s INTEGER NOT NULL, exe TEXT NOT NULL, watched_s REAL NOT NULL, hazard_s REAL NOT NULL,"
+                         " crashes INTEGER NOT NULL, overhead REAL NOT NULL, PRIMARY KEY(time_s, exe)) WITHOUT ROWID")
+        now = int(time.time())
+        database.executemany("INSERT INTO sample VALUES(?,?,?,?,?,?)", [(now - ago, *rest) for ago, *rest in rows])
+    database.close()
+
+
+HAZARDS = "service: orders\nobjectives:\n  - {name: races, kind: hazards, target: 99%}\n"
+
+
+@case("gate/by-the-history-of-this-host")
+def by_history(context):
+    slo = slo_file(context, HAZARDS)
+    status, said, err = gate(context, "--slo", slo)
+    expect(status == NO_DATA and said["verdict"] == "no_data" and "history.db" in err, f"nothing there: {status}, {err}")
+    calm = [(ago, "/srv/a", 3600, 0, 0, 0.005) for ago in range(HOUR, 20 * DAY, HOUR)]
+    history(context, calm)
+    status, said, _ = gate(context, "--slo", slo)
+    expect(status == OPEN and said["objectives"][0]["remaining"] == 1, f"calm: {status}, {said}")
+    with sqlite3.connect(context.scratch / "state/history.db") as database:
+        database.execute("UPDATE sample SET hazard_s = 30")
+    database.close()
+    status, said, _ = gate(context, "--slo", slo)
+    expect(status == WARNING and 0 < said["objectives"][0]["remaining"] < 0.25, f"low: {status}, {said}")
+    with sqlite3.connect(context.scratch / "state/history.db") as database:
+        database.execute("UPDATE sample SET hazard_s = 40")
+    database.close()
+    status, said, _ = gate(context, "--slo", slo)
+    expect(status == FROZEN and said["objectives"][0]["remaining"] < 0, f"used up: {status}, {said}")
+    status, said, _ = gate(context, "--slo", slo, "--override", "--reason", "mends the outage")
+    expect(status == 0 and said["overridden"] and said["verdict"] == "frozen", f"overridden: {status}, {said}")
+    notes = context.scratch / "state/gate-overrides.jsonl"
+    note = json.loads(notes.read_text())
+    expect(note["reason"] == "mends the outage" and note["verdict"] == "frozen" and note["uid"] == os.getuid(), f"{note}")
+    expect(notes.stat().st_mode & 0o777 == 0o600, oct(notes.stat().st_mode))
+
+
+@case("gate/canary-beside-its-baseline")
+def canary(context):
+    rows = [(ago, "/srv/v1", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR, MINUTE)]
+    history(context, rows + [(ago, "/srv/v2", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR // 2, MINUTE)])
+    asked = ("--canary", "*/v2", "--baseline", "*/v1")
+    status, said, _ = gate(context, *asked)
+    expect(status == 0 and said["verdict"] == "go", f"no worse: {status}, {said}")
+    with sqlite3.connect(context.scratch / "state/history.db") as database:
+        database.execute("UPDATE sample SET crashes = 1 WHERE exe = '/srv/v2' AND time_s % 5 = 0 OR exe = '/srv/v2' AND hazard_s = 0")
+    database.close()
+    status, said, _ = gate(context, *asked)
+    expect(status == FROZEN and said["verdict"] == "roll_back" and said["crash_p"] < 0.05, f"crashes: {status}, {said}")
+    status, said, _ = gate(context, "--canary", "*/v3", "--baseline", "*/v1")
+    expect(status == NO_DATA, f"never seen: {status}, {said}")
+
+
+class Prometheus(Process):
+    """A real one on loopback, with a history that promtool made of OpenMetrics text."""
+
+    def __init__(self, context, samples):
+        folder = context.scratch / "prometheus"
+        folder.mkdir()
+        text = "".join(f"{line}\n" for line in samples) + "# EOF\n"
+        (context.scratch / "history.om").write_text(text)
+        made = subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", context.scratch / "history.om", folder],
+                              capture_output=True, text=True)
+        expect(made.returncode == 0, f"promtool: {made.stderr[-500:]}")
+        (context.scratch / "prometheus.yml").write_text("global: {}\n")
+        super().__init__(["prometheus", f"--config.file={context.scratch}/prometheus.yml", f"--storage.tsdb.path={folder}",
+                          "--storage.tsdb.retention.time=1000d", "--web.listen-address=127.0.0.1:0", "--log.level=info"])
+        expect(self.err.wait(r"address=127\.0\.0\.1:\d+", 30), f"Prometheus did not start: {self.err.text()[-800:]}")
+        self.url = "http://" + re.search(r"address=(127\.0\.0\.1:\d+)", self.err.text()).group(1)
+        wait_for("its data", self.is_ready, 60)
+
+    def is_ready(self):
+        try:
+            with urllib.request.urlopen(self.url + "/-/ready", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+
+def counters(hazard_share, exe="/srv/orders"):
+    """Thirty days, a sample every ten minutes: seconds watched, and of these with hazards."""
+    now = int(time.time()) // 600 * 600
+    lines = {"watched": [], "hazard": []}
+    for step in range(30 * 144 + 1):
+        at = now - (30 * 144 - step) * 600
+        lines["watched"].append(f'mapwatch_watched_seconds_total{{exe="{exe}"}} {step * 600} {at}')
+        lines["hazard"].append(f'mapwatch_hazard_seconds_total{{exe="{exe}"}} {step * 600 * hazard_share} {at}')
+    return ["# TYPE mapwatch_watched_seconds counter", *lines["watched"], "# TYPE mapwatch_hazard_seconds counter", *lines["hazard"]]
+
+
+@case("gate/by-a-real-prometheus")
+def by_prometheus(context):
+    for share, wanted in ((0.002, OPEN), (0.02, FROZEN)):
+        prometheus = context.own(Prometheus(context, counters(share)))
+        slo = slo_file(context, HAZARDS.replace("99%", "99%, exe: '/srv/[!x]*'"))
+        status, said, err = gate(context, "--slo", slo, "--prometheus", prometheus.url)
+        expect(status == wanted, f"hazards in {share}: status {status}, {said}, {err}")
+        remaining = said["objectives"][0]["remaining"]
+        expect(abs(remaining - (1 - share / 0.01)) < 0.02, f"remaining {remaining}")
+        status, said, _ = gate(context, "--slo", slo_file(context, HAZARDS.replace("99%", "99%, exe: /opt/none")), "--prometheus",
+                               prometheus.url)
+        expect(status == NO_DATA, f"an executable that is not there: {status}, {said}")
+        wrong = slo_file(context, "service: a\nobjectives:\n  - {name: a, kind: ratio, target: 99%, error_query: 'sum((x[$window])', "
+                                  "total_query: 'x[$window]'}\n")
+        status, _, err = gate(context, "--slo", wrong, "--prometheus", prometheus.url)
+        expect(status == 1 and "parse error" in err, f"a query that is none: {status}, {err}")
+        prometheus.close()
+        status, _, err = gate(context, "--slo", slo, "--prometheus", prometheus.url)
+        expect(status == 1 and prometheus.url in err, f"nobody there: {status}, {err}")
+        subprocess.run(["rm", "-rf", context.scratch / "prometheus"], check=True)
+
+
+@case("gate/history-that-the-daemon-writes", builds=PLAIN)
+def written(context):
+    """A program that crashes of its race under the daemon, and the gate that is closed by it."""
+    state = context.scratch / "state"
+    daemon = context.own(Daemon(context, "--state-dir", state, "--sample", "full"))
+    for _ in range(2):
+        target = context.own(Target(copy_of(context, "racy"), "write_write", pace="0"))
+        daemon.attached(target.pid)
+        target.release()
+        target.wait(60)
+    daemon.stop()
+    slo = slo_file(context, "service: racy\nobjectives:\n  - {name: crashes, kind: crashes, exe: '*/racy', most: 0.1/day}\n")
+    status, said, err = gate(context, "--slo", slo)
+    expect(status == FROZEN and said["objectives"][0]["value"] > 100, f"{status}, {said}, {err}")
