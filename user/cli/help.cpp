@@ -130,6 +130,11 @@ std::string help_text(Command command) {
         "failed,\n"
         "126: CMD cannot be executed, 127: CMD is not there, 66: CMD succeeded and hazards were found.\n\n";
   }
+  if (command == Command::kGate) {
+    text +=
+        "The gate is open (or the canary may go on): 0. Frozen (or to be rolled back): 10, warning: 11, no data: "
+        "12.\n\n";
+  }
   return text + std::string(kExitStatus);
 }
 

@@ -143,16 +143,16 @@ def agree(context):
 
 
 class Prometheus(Process):
-    """A real one, on loopback, with its data in the scratch folder."""
+    """A real one, on loopback, with its data in the scratch folder; it scrapes `target`, or nobody."""
 
-    def __init__(self, context, target):
+    def __init__(self, context, target=None):
         folder = context.scratch / "prometheus"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         config = folder / "prometheus.yml"
-        config.write_text("global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-                          f"scrape_configs: [{{job_name: mapwatch, static_configs: [{{targets: ['{target}']}}]}}]\n")
+        jobs = f"[{{job_name: mapwatch, static_configs: [{{targets: ['{target}']}}]}}]" if target else "[]"
+        config.write_text(f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n")
         super().__init__(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-                          "--web.listen-address=127.0.0.1:0"])
+                          "--storage.tsdb.retention.time=1000d", "--web.listen-address=127.0.0.1:0"])
         context.own(self)
         line = self.err.wait(r'msg="Listening on" address=127\.0\.0\.1:[1-9]', 60)
         expect(line, f"prometheus did not start: {self.err.text()[-800:]}")

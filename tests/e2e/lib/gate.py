@@ -2,18 +2,17 @@
 daemon wrote of real programs, and what is let through with a reason."""
 import json
 import os
-import re
+import shutil
 import sqlite3
 import subprocess
 import time
-import urllib.request
 
 from .bad_input import usage
-from .daemon import Daemon
+from .daemon import Daemon, Prometheus
 from .fixtures import NEWEST
-from .harness import case, expect, wait_for
+from .harness import case, expect
 from .lifecycle import PLAIN
-from .process import Process, Target, run_to_end
+from .process import Target, run_to_end
 from .whole_host import copy_of
 
 OPEN, FROZEN, WARNING, NO_DATA = 0, 10, 11, 12
@@ -95,30 +94,15 @@ def canary(context):
     expect(status == NO_DATA, f"never seen: {status}, {said}")
 
 
-class Prometheus(Process):
-    """A real one on loopback, with a history that promtool made of OpenMetrics text."""
-
-    def __init__(self, context, samples):
-        folder = context.scratch / "prometheus"
-        folder.mkdir()
-        text = "".join(f"{line}\n" for line in samples) + "# EOF\n"
-        (context.scratch / "history.om").write_text(text)
-        made = subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", context.scratch / "history.om", folder],
-                              capture_output=True, text=True)
-        expect(made.returncode == 0, f"promtool: {made.stderr[-500:]}")
-        (context.scratch / "prometheus.yml").write_text("global: {}\n")
-        super().__init__(["prometheus", f"--config.file={context.scratch}/prometheus.yml", f"--storage.tsdb.path={folder}",
-                          "--storage.tsdb.retention.time=1000d", "--web.listen-address=127.0.0.1:0", "--log.level=info"])
-        expect(self.err.wait(r"address=127\.0\.0\.1:\d+", 30), f"Prometheus did not start: {self.err.text()[-800:]}")
-        self.url = "http://" + re.search(r"address=(127\.0\.0\.1:\d+)", self.err.text()).group(1)
-        wait_for("its data", self.is_ready, 60)
-
-    def is_ready(self):
-        try:
-            with urllib.request.urlopen(self.url + "/-/ready", timeout=5) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
+def with_history(context, samples):
+    """A real Prometheus whose data promtool made of OpenMetrics text."""
+    folder = context.scratch / "prometheus"
+    folder.mkdir()
+    (folder / "history.om").write_text("".join(f"{line}\n" for line in samples) + "# EOF\n")
+    made = subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "history.om", folder / "data"],
+                          capture_output=True, text=True)
+    expect(made.returncode == 0, f"promtool: {made.stderr[-500:]}")
+    return Prometheus(context)
 
 
 def counters(hazard_share, exe="/srv/orders"):
@@ -135,7 +119,7 @@ def counters(hazard_share, exe="/srv/orders"):
 @case("gate/by-a-real-prometheus")
 def by_prometheus(context):
     for share, wanted in ((0.002, OPEN), (0.02, FROZEN)):
-        prometheus = context.own(Prometheus(context, counters(share)))
+        prometheus = with_history(context, counters(share))
         slo = slo_file(context, HAZARDS.replace("99%", "99%, exe: '/srv/[!x]*'"))
         status, said, err = gate(context, "--slo", slo, "--prometheus", prometheus.url)
         expect(status == wanted, f"hazards in {share}: status {status}, {said}, {err}")
@@ -151,7 +135,7 @@ def by_prometheus(context):
         prometheus.close()
         status, _, err = gate(context, "--slo", slo, "--prometheus", prometheus.url)
         expect(status == 1 and prometheus.url in err, f"nobody there: {status}, {err}")
-        subprocess.run(["rm", "-rf", context.scratch / "prometheus"], check=True)
+        shutil.rmtree(context.scratch / "prometheus")
 
 
 @case("gate/history-that-the-daemon-writes", builds=PLAIN)

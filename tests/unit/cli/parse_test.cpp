@@ -107,7 +107,7 @@ TEST(Precedence, EmptyVariableIsNoVariable) {
 }
 
 TEST(Defaults, AreThoseOfOptions) {
-  const Options parsed = options_of({"watch", "-a"});
+  const Options parsed = options_of({"watch", "-p", "1"});
   const Options plain;
   EXPECT_EQ(parsed.ring_size, plain.ring_size);
   EXPECT_EQ(parsed.max_freeze_ns, plain.max_freeze_ns);
