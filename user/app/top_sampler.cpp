@@ -143,6 +143,8 @@ void TopSampler::show_watched(tui::Snapshot& snapshot, std::optional<int> opened
     row.sites = now.status.sites;
     row.by_calls = now.by_calls;
     row.sharing = now.sharing;
+    row.decides = static_cast<int>(now.status.decides);
+    row.decides_cost = now.status.cost_ppm / 1e6;
     row.age_ns = proc::age_ns(shown.target.start_time(), clock_.boottime_ns());
     found_.fill(row, clock_.monotonic_ns());
     next.row = row;

@@ -58,6 +58,8 @@ void Watcher::note_odds(int pid, const Watched& watched, const Governor::Figures
   out.detect_half_ns = odds.half_ns;
   out.detect_most_ns = odds.most_ns;
   out.sharing = figures.sharing;
+  out.decides = figures.status.decides;
+  out.decides_cost = figures.status.cost_ppm / 1e6;
   odds_.push_back(std::move(out));
 }
 

@@ -74,6 +74,7 @@ void Members::settle(Member& member, const MemberSample& sample, double cpu_ns, 
   const double strain = std::max(second.cost_ns / allowed_second, ten.cost_ns / allowed_ten);
   if (strain >= allowance_.strain) {
     allowance_.strain = strain;
+    nearest_ = member.id;
     cost_ppm_ = ten.cpu_ns > 0 ? ten.cost_ns / ten.cpu_ns * 1e6 : 0;
     second_ppm_ = second.cpu_ns > 0 ? second.cost_ns / second.cpu_ns * 1e6 : 0;
   }
@@ -127,6 +128,7 @@ void Members::book(std::span<const MemberSample> samples, const GroupCost& cost,
   allowance_.earned_ns = allowance_.rate_ns_per_s = HUGE_VAL;
   allowance_.left_ns = allowance_.left_ten_ns = HUGE_VAL;
   tripped_ = false;
+  nearest_ = 0;
   for (const MemberSample& sample : samples) {
     Member& member = find(sample, to_ns);
     member.hits = member.hits * fade + static_cast<double>(sample.hits);

@@ -65,6 +65,8 @@ class Members {
   /// Cost as parts per million of CPU time, over ten seconds and over one, of the member nearest to its bound.
   double cost_ppm() const { return cost_ppm_; }
   double second_ppm() const { return second_ppm_; }
+  /// That member: what it pays bounds what all of them get. 0: there is none.
+  MemberId nearest() const { return nearest_; }
 
   /// What one member was charged as parts per million of its CPU time: over ten seconds. 0 when there is no such one.
   double cost_ppm(MemberId id) const;
@@ -109,6 +111,7 @@ class Members {
   double hits_ = 0;  ///< of all members, as each one's
   double cost_ppm_ = 0;
   double second_ppm_ = 0;
+  MemberId nearest_ = 0;
 };
 
 }  // namespace mapwatch::govern

@@ -169,6 +169,7 @@ struct Status {
   double seen_share = 0;       ///< of the operations, by the measured rates
   double cost_ppm = 0;         ///< of CPU time over the last 10 s, of the member that pays most
   double cost_peak_ppm = 0;    ///< the same of the last second
+  MemberId decides = 0;        ///< that member: the one nearest to its bound. 0: none
   std::uint64_t switches = 0;  ///< attaches and detaches so far
   std::uint64_t trips = 0;
 };

@@ -101,6 +101,7 @@ Status Planner::Impl::status() const {
   out.seen_share = operations > 0 ? seen / operations : out.armed_share;
   out.cost_ppm = members_.cost_ppm();
   out.cost_peak_ppm = members_.second_ppm();
+  out.decides = members_.nearest();
   out.switches = switches_;
   out.trips = members_.trips();
   if (settings_.sampling == Sampling::kFull) {

@@ -239,8 +239,10 @@ std::string odds_text(const TargetSummary& target) {
                   100 * target.armed_share, target.sites, target.by_calls ? "call sites" : "functions",
                   100 * target.seen_share, 100 * target.cost, 100 * target.budget);
   if (target.sharing > 1) {
-    out += fmt::format("; {} processes share these probes, what is armed is decided by the one nearest to its budget",
-                       target.sharing);
+    out += fmt::format("; {} processes share these probes, ", target.sharing);
+    out += target.decides == target.pid ? "this one is nearest to its bound and decides"
+                                        : fmt::format("PID {} is nearest to its bound (cost {:.2f} %) and decides",
+                                                      target.decides, 100 * target.decides_cost);
   }
   if (target.sites_used == 0) {
     return out + "; no site in use";

@@ -149,6 +149,8 @@ class JsonPrinter {
     json["detect_half_ns"] = or_null(of.detect_half_ns);
     json["detect_most_ns"] = or_null(of.detect_most_ns);
     json["sharing"] = of.sharing;
+    json["decides"] = of.sharing > 1 ? Json(of.decides) : Json(nullptr);
+    json["decides_cost"] = of.sharing > 1 ? Json(finite(of.decides_cost)) : Json(nullptr);
     return json;
   }
 

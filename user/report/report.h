@@ -111,7 +111,11 @@ struct TargetSummary {
   std::uint64_t sites_never = 0;                ///< of these, where no race would have been seen
   std::optional<std::uint64_t> detect_half_ns;  ///< at half of them a race is seen within this, on average
   std::optional<std::uint64_t> detect_most_ns;  ///< at 95 % of them
-  std::uint64_t sharing = 1;  ///< processes that share its probes, this one included: the dearest decides for all
+  /// Processes of its file that share its probes, itself included: what is armed for one traps in all of them, and each
+  /// is charged for its own hits.
+  std::uint64_t sharing = 1;
+  std::uint32_t decides = 0;  ///< of these the one nearest to its bound, which bounds what is armed for all
+  double decides_cost = 0;    ///< of that one's CPU time, over the last ten seconds
 };
 
 struct SummaryReport {

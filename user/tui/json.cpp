@@ -71,6 +71,8 @@ Json target_json(const Target& of) {
   json["armed_share"] = finite(of.armed_share);
   json["seen_share"] = finite(of.seen_share);
   json["sharing"] = of.sharing;
+  json["decides"] = of.sharing > 1 ? Json(of.decides) : Json(nullptr);
+  json["decides_cost"] = of.sharing > 1 ? Json(finite(of.decides_cost)) : Json(nullptr);
   json["hazards"] = tally_json(of.hazards);
   json["crashes"] = of.crashes;
   json["last_ns"] = or_null(of.last_ns);

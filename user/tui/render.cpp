@@ -107,6 +107,17 @@ std::vector<Line> host_lines(const Snapshot& snapshot) {
   return lines;
 }
 
+/// What others that share its probes have to do with it.
+std::string sharing_text(const Target& target) {
+  if (target.sharing <= 1) {
+    return "";
+  }
+  const std::string who = target.decides == target.pid
+                              ? "this one decides"
+                              : fmt::format("{} decides (cost {:.2f}%)", target.decides, 100 * target.decides_cost);
+  return fmt::format("; {} processes share them, {}", target.sharing, who);
+}
+
 std::vector<Line> target_lines(const Target& target) {
   std::vector<Line> lines;
   lines.push_back(text_line(
@@ -115,8 +126,7 @@ std::vector<Line> target_lines(const Target& target) {
   lines.push_back(
       text_line(fmt::format("{}; {}% armed of {} {}, {}% of its operations are seen{}", cost_text(target),
                             percent(target.armed_share), target.sites, target.by_calls ? "call sites" : "functions",
-                            percent(target.seen_share),
-                            target.sharing > 1 ? fmt::format("; {} processes share them", target.sharing) : ""),
+                            percent(target.seen_share), sharing_text(target)),
                 Ink::kPlain));
   lines.push_back(text_line(
       fmt::format("HAZARDS {} (1m/1h/all)  crashes {}", tally_text(target.hazards), target.crashes), Ink::kHeading));

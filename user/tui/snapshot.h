@@ -73,6 +73,8 @@ struct Target {
   std::uint64_t sites = 0;
   bool by_calls = false;      ///< sites are calls, not functions
   std::uint32_t sharing = 1;  ///< processes that share these sites, this one included
+  int decides = 0;            ///< of these the one nearest to its bound
+  double decides_cost = 0;    ///< of that one's CPU time, over the last ten seconds
   Tally hazards;
   std::uint64_t crashes = 0;
   std::optional<std::uint64_t> last_ns;  ///< how long ago its last finding was

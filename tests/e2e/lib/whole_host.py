@@ -105,6 +105,22 @@ def warned(context):
     expect(False, "not warned of in 6 runs")
 
 
+@case("all/processes-that-share-probes-tell-who-decides", builds=PLAIN)
+def who_decides(context):
+    """Each pays for its own hits; how much is armed for both is decided by the busier one."""
+    path = copy_of(context, "prog")
+    busy, quiet = (context.own(Target(path, "write_write_mutex", pace=pace, held=False)) for pace in ("20us", "50ms"))
+    mapwatch = watch(context, "-a", *only_below(context.scratch), "--sample", "auto").attached(busy.pid, quiet.pid)
+    time.sleep(4)
+    told = {each["pid"]: each for each in mapwatch.stop()["targets"]}
+    expect(set(told) == {busy.pid, quiet.pid}, f"{told}")
+    for each in told.values():
+        expect(each["sharing"] == 2 and each["decides"] == busy.pid, f"{busy.pid} is the busy one: {each}")
+        expect(each["decides_cost"] == told[busy.pid]["cost"], f"{each}; the one that decides pays {told[busy.pid]['cost']}")
+    for target in (busy, quiet):
+        target.finish()
+
+
 @case("all/first-operation-of-a-known-file-is-seen", builds=PLAIN)
 def first_operation(context):
     """A program that ends long before anybody could attach to it: its file is armed."""

@@ -69,6 +69,9 @@ TEST(Members, TheOneThatPaysMostDecides) {
   EXPECT_NEAR(allowance.rate_ns_per_s, 0.01 * 1e9 / 0.9, 1e6);
   EXPECT_NEAR(allowance.strain, 900 * 900 * 10 / (0.01 * 1e9), 0.05);
   EXPECT_NEAR(members.cost_ppm(), 8100, 300);
+  EXPECT_EQ(members.nearest(), 1u);
+  run(members, {sample(2, 1, 200)}, {180'000, 900, 0}, 150, now);
+  EXPECT_EQ(members.nearest(), 2u) << "the other one is gone";
 }
 
 TEST(Members, TrapsBeyondALimitArePaidFor) {

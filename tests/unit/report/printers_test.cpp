@@ -122,6 +122,28 @@ TEST(Summary, TellsTheOddsOfEachTarget) {
   EXPECT_EQ(json["targets"][0]["sites_never"], 2);
   EXPECT_EQ(json["targets"][0]["detect_half_ns"], 1'200'000'000u);
   EXPECT_EQ(json["targets"][0]["detect_most_ns"], nullptr);
+  EXPECT_EQ(json["targets"][0]["sharing"], 1);
+  EXPECT_EQ(json["targets"][0]["decides"], nullptr);
+}
+
+TEST(Summary, TellsWhoDecidesWhereProcessesShareTheirProbes) {
+  SummaryReport sum;
+  sum.targets.assign(1, target_summary());
+  TargetSummary& target = sum.targets.front();
+  target.sharing = 12;
+  target.decides = 977;
+  target.decides_cost = 0.0093;
+  EXPECT_NE(
+      to_text(sum, {}).find("; 12 processes share these probes, PID 977 is nearest to its bound (cost 0.93 %) and "
+                            "decides; a race"),
+      std::string::npos)
+      << to_text(sum, {});
+  const Json json = Json::parse(to_json(sum, {}));
+  EXPECT_EQ(json["targets"][0]["sharing"], 12);
+  EXPECT_EQ(json["targets"][0]["decides"], 977);
+  EXPECT_EQ(json["targets"][0]["decides_cost"], 0.0093);
+  target.decides = target.pid;
+  EXPECT_NE(to_text(sum, {}).find("this one is nearest to its bound and decides"), std::string::npos);
 }
 
 TEST(Json, NumbersThatAreNone) {

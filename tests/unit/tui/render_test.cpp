@@ -109,12 +109,14 @@ TEST(Render, ATargetWithItsHazardsAndSites) {
   of.targets[1].places[0].detect_ns = 1'800'000'000;
   of.targets[1].places[1].detect_ns = kNever;
   of.targets[1].sharing = 3;
+  of.targets[1].decides = 4211;
+  of.targets[1].decides_cost = 0.0093;
   View view = with(of);
   view.handle({Key::kEnter, 0});
   const std::string text = drawn(view);
   EXPECT_TRUE(has(text, "10 gateway  /srv/gateway  go1.26.8  full  ok")) << text;
   EXPECT_TRUE(has(text, "100% armed of 31 functions")) << text;
-  EXPECT_TRUE(has(text, "3 processes share them"));
+  EXPECT_TRUE(has(text, "3 processes share them, 4211 decides (cost 0.93%)")) << text;
   EXPECT_TRUE(has(text, "mw-7f3a91c2 proven  map[string]int 0xc0000a4060  2/14/57  3s ago"));
   EXPECT_TRUE(has(text, "    write main.(*cache).put cache.go:7\n    read main.(*cache).get cache.go:8\n"));
   EXPECT_TRUE(has(text, "   5.0k      0      0 always     100     0    1.8s write   main.(*cache).put cache.go:7"))
