@@ -1,4 +1,5 @@
 // mapwatch's entry: the command line decides which command runs; its result is the exit status.
+#include <malloc.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -12,6 +13,10 @@
 
 namespace mapwatch {
 namespace {
+
+/// Of memory that goes back to the kernel when it is freed. Left to itself malloc raises it to the size of the first
+/// DWARF that was read, and each thread that reads one keeps as much (mallopt(3), M_MMAP_THRESHOLD).
+constexpr int kLargeBytes = 256 << 10;
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));
@@ -33,6 +38,7 @@ int main(int argc, char** argv) {
   if (argc == 1 && std::string_view(argv[0]) == mapwatch::guardian::kProgram) {
     return mapwatch::guardian::run_keeper(mapwatch::guardian::kSocketFd);
   }
+  ::mallopt(M_MMAP_THRESHOLD, mapwatch::kLargeBytes);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an EPIPE to handle, not a death with probes set
   std::signal(SIGIO, SIG_IGN);    // of leases on files, which are looked at (base/file_lease.h)
   std::vector<std::string> env;

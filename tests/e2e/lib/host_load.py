@@ -43,7 +43,8 @@ def many(context, sample):
     summary = mapwatch.stop()
     watched, brief, refused, _ = sums(mapwatch)
     expect(watched + brief == processes + 1 and refused == 0, f"of {processes} and one more: {watched}, {brief}, {refused}")
-    expect(summary["hits"] >= 1000 and summary["lost"] == 0, f"{summary['hits']} hits, {summary['lost']} lost")
+    # Under auto a trial may end before it is known what it cost, and what comes then is not seen.
+    expect(summary["hits"] >= (1000 if sample == "full" else 1) and summary["lost"] == 0, f"{summary['hits']} hits, {summary['lost']} lost")
     expect(summary["own_rss_bytes"] <= MOST_RSS, f"{summary['own_rss_bytes']} bytes of its own")
     expect(not mapwatch.kind("hazard"), f"a correct program is accused: {mapwatch.kind('hazard')[:1]}")
     said = [line for line in mapwatch.err.text().splitlines() if "does not stand in the process" in line]
