@@ -129,7 +129,7 @@ def storm(bench):
     try:
         tool = place(context.scratch, "tool", fixtures.build(fixtures.NEWEST))
         target = context.own(Target(tool, "rw3"))
-        mapwatch, _ = watch(context)
+        mapwatch, _ = watch(context, "--sample", "full")  # under auto what ends unseen may have met no probe
         mapwatch.attached(target.pid)
         before, begin = own.cpu_s(mapwatch.pid), time.monotonic()
         seconds, running, started = 10 * bench.seconds, [], 0
