@@ -95,7 +95,7 @@ def agree(context):
     """Of a racy and a correct program: the same counts in JSON and in the metrics; promtool finds nothing to say."""
     racy, calm = copy_of(context, "racy"), copy_of(context, "calm")
     healthy = context.own(Target(calm, "rw3", pace="1ms", held=False))
-    daemon = Daemon(context)
+    daemon = Daemon(context, "--sample", "full")
     daemon.attached(healthy.pid)
     first = daemon.scrape_until("time of the healthy one", lambda s: s.of("mapwatch_watched_seconds_total", exe=str(calm))
                                 and s.sum("mapwatch_watched_seconds_total", exe=str(calm)) > 0)
@@ -305,7 +305,7 @@ def reload(context):
     names = ("one", "two")
     one, two = (context.own(Target(copy_of(context, name), "rw3", pace="1ms", held=False)) for name in names)
     config, suppressions = context.scratch / "mapwatch.toml", context.scratch / "suppressions"
-    base = 'budget = 3%\n[metrics]\nlisten = "127.0.0.1:0"\n'
+    base = 'budget = 3%\nsample = full\n[metrics]\nlisten = "127.0.0.1:0"\n'
     config.write_text(base)
     manager = Manager(context)
     daemon = Daemon(context, "--config", config, listen=None, env=dict(os.environ, NOTIFY_SOCKET=manager.path))

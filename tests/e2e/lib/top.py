@@ -152,7 +152,9 @@ def crash(context):
     terminal = Terminal(context, columns=200)
     terminal.top(context, "-a", *only_below(context.scratch), "--sample", "full")
     for _ in range(8):
-        target = context.own(Target(binary, "write_read", pace="500us", held=False))
+        target = context.own(Target(binary, "write_read", pace="500us"))
+        terminal.wait(row(target))  # what crashes before its probes stand nobody can tell of
+        target.release()
         target.wait(60)
         screen = terminal.wait(rf"^ *{target.pid} .* CRASHED: concurrent map")
         tally = re.search(rf"^ *{target.pid} .* (\d+)/(\d+)/(\d+) ", screen, re.MULTILINE)
