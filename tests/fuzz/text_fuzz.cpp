@@ -1,4 +1,4 @@
-// Any text as a config file, as suppressions, as a value of a flag.
+// Any text as a config file, as suppressions, as objectives, as what a Prometheus answers, as a value of a flag.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -6,6 +6,8 @@
 #include "base/listen_address.h"
 #include "cli/config_file.h"
 #include "cli/values.h"
+#include "ops/prometheus.h"
+#include "ops/slo.h"
 #include "report/suppressions.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -17,6 +19,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)cli::parse_percent(text);
   (void)cli::parse_bool(text);
   (void)parse_listen_address(text);
+  (void)ops::parse_answer(text);
+  if (const auto slo = ops::parse_slo(text, "fuzz")) {
+    for (const ops::Objective& objective : slo->objectives) {
+      if (!(objective.allowed() > 0) || ops::promql(objective, slo->window_s).empty()) {
+        __builtin_trap();  // a budget of nothing is divided by
+      }
+    }
+  }
   auto rules = report::Suppressions::parse(text, "fuzz");
   if (rules) {
     report::HazardReport hazard;

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +10,7 @@
 #include "base/clock.h"
 #include "base/escape.h"
 #include "base/log.h"
+#include "base/make_directories.h"
 #include "base/unique_fd.h"
 #include "base/write_all.h"
 #include "ops/budget.h"
@@ -129,9 +128,7 @@ std::string line_of(const Json& json) { return json.dump(-1, ' ', true, Json::er
 /// Who let a change through a closed gate, and why: one line of JSON, appended.
 Result<void> note_override(const cli::Options& options, const ops::Slo& slo, Verdict verdict, std::int64_t now_ns) {
   const std::string directory = state_dir(options);
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-    return fail_errno(fmt::format("{} cannot be made", directory));
-  }
+  TRY(make_directories(directory));
   const std::string path = directory + "/" + kOverrides;
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) {

@@ -109,8 +109,15 @@ class Governor {
     double writes_per_s = 0;    ///< of these, those that write
     std::uint64_t cpu_ns = 0;   ///< its CPU time so far, as last read
   };
-  /// Of all processes that joined. Each planner is asked once.
-  std::map<std::uint32_t, Figures> figures() const;
+  /// By what a probe sits on (mw_op).
+  using ByOp = std::array<std::uint64_t, MW_OP_THROW + 1>;
+  struct Overview {
+    std::map<std::uint32_t, Figures> processes;  ///< that joined
+    ByOp armed = {};                             ///< sites of all, now
+  };
+  /// Each planner is asked once, and once of each site.
+  Overview overview() const;
+  std::map<std::uint32_t, Figures> figures() const { return overview().processes; }
   /// Of one process; empty when it is not known. `policy`: what it may be held, but for what its planner decides.
   std::vector<SiteFigures> sites_of(std::uint32_t tgid, mw_policy policy) const;
 
@@ -122,12 +129,8 @@ class Governor {
     std::uint64_t crowded = 0;  ///< files, so far, whose call sites were more than there were numbers for
   };
   Totals totals() const;
-  /// By what a probe sits on (mw_op).
-  using ByOp = std::array<std::uint64_t, MW_OP_THROW + 1>;
   /// Traps so far, as last read; those on the fatal path are not counted.
   const ByOp& hits() const { return hits_; }
-  /// Armed now.
-  ByOp armed() const;
 
  private:
   friend class Armed;

@@ -5,39 +5,28 @@
 
 namespace mapwatch::app {
 
-std::map<std::uint32_t, Governor::Figures> Governor::figures() const {
-  std::map<std::uint32_t, Figures> out;
+Governor::Overview Governor::overview() const {
+  Overview out;
   for (const auto& [id, group] : groups_) {
-    if (group.members.empty()) {
-      continue;
-    }
     Figures figures;
     figures.status = group.sites.planner->status();
     figures.by_calls = group.by_calls;
     figures.sharing = static_cast<std::uint32_t>(group.members.size());
     for (govern::SiteId site = 0; site < group.sites.probes.size(); ++site) {
+      const mw_op op = group.sites.plan->probes[group.sites.probes[site]].op;
       const govern::SiteState state = group.sites.planner->site(site);
       const double per_s = state.hits_per_s;
       figures.armed += state.armed ? 1 : 0;
+      out.armed[op] += state.armed ? 1 : 0;
       figures.ops_per_s += per_s;
-      if (correlate::mutates(group.sites.plan->probes[group.sites.probes[site]].op)) {
+      if (correlate::mutates(op)) {
         figures.writes_per_s += per_s;
       }
     }
     for (const auto& [tgid, member] : group.members) {
       figures.cost = group.sites.planner->cost_ppm(tgid) / 1e6;
       figures.cpu_ns = member.cpu_ns;
-      out.insert_or_assign(tgid, figures);
-    }
-  }
-  return out;
-}
-
-Governor::ByOp Governor::armed() const {
-  ByOp out = {};
-  for (const auto& [id, group] : groups_) {
-    for (govern::SiteId site = 0; site < group.sites.probes.size(); ++site) {
-      out[group.sites.plan->probes[group.sites.probes[site]].op] += group.sites.planner->site(site).armed ? 1 : 0;
+      out.processes.insert_or_assign(tgid, figures);
     }
   }
   return out;

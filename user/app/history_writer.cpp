@@ -1,12 +1,10 @@
 #include "app/history_writer.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
 #include <filesystem>
 #include <numeric>
 
 #include "base/log.h"
+#include "base/make_directories.h"
 
 namespace mapwatch::app {
 namespace {
@@ -37,10 +35,7 @@ void HistoryWriter::take(const metrics::Snapshot& snapshot, bool last) {
 
 Result<void> HistoryWriter::write(const metrics::Snapshot& snapshot) {
   if (!history_) {
-    const std::string directory = std::filesystem::path(path_).parent_path().string();
-    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-      return fail_errno(directory + " cannot be made");
-    }
+    TRY(make_directories(std::filesystem::path(path_).parent_path().string()));
     history_.emplace(TRY(ops::History::create(path_)));
   }
   std::vector<ops::HistoryRow> rows;

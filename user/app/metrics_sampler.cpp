@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
 #include <iterator>
 #include <numeric>
@@ -84,9 +83,8 @@ void MetricsSampler::note(const correlate::Finding& finding, report::Published o
                  report::severity_word(hazard.severity));
 }
 
-std::vector<metrics::Process> MetricsSampler::processes() const {
+std::vector<metrics::Process> MetricsSampler::processes(const Governor::Overview& overview) const {
   std::vector<metrics::Process> out;
-  const auto figures = host_.watcher().governor().figures();
   for (const Watcher::Shown& shown : host_.watcher().shown()) {
     metrics::Process process;
     process.tgid = static_cast<std::uint32_t>(shown.target.pid());
@@ -94,7 +92,7 @@ std::vector<metrics::Process> MetricsSampler::processes() const {
     process.exe = shown.target.exe_path();
     process.go_version = plain_version(shown.arm.program()->go());
     process.budget = shown.options.budget;
-    if (const auto of = figures.find(process.tgid); of != figures.end()) {
+    if (const auto of = overview.processes.find(process.tgid); of != overview.processes.end()) {
       process.mode = of->second.status.mode;
       process.overhead = of->second.cost;
       process.seen_share = of->second.status.seen_share;
@@ -111,7 +109,6 @@ Result<void> MetricsSampler::add_kernel_side(metrics::Snapshot& snapshot) const 
   snapshot.dwells = counters.dwells;
   snapshot.held_s = seconds(counters.dwell_ns + counters.hold_ns);
   snapshot.probe_hits = by_probe(watcher.governor().hits());
-  snapshot.probes = by_probe(watcher.governor().armed());
   const Watcher::Flow flow = watcher.flow();
   snapshot.events = flow.events;
   if (flow.last_event_ns > 0) {
@@ -148,7 +145,7 @@ void MetricsSampler::add_host(metrics::Snapshot& snapshot) const {
 
 metrics::OwnProcess MetricsSampler::own() const {
   metrics::OwnProcess out;
-  out.cpu_s = static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+  out.cpu_s = proc::own_cpu_s();
   out.start_s = start_s_;
   if (const auto status = proc::ProcFs().status(static_cast<int>(::getpid()))) {
     out.rss_bytes = status->rss_bytes;
@@ -174,7 +171,9 @@ Result<metrics::Snapshot> MetricsSampler::take() {
   metrics::Snapshot snapshot;
   snapshot.time_s = static_cast<double>(clock_.realtime_ns()) / 1e9;
   snapshot.version = MAPWATCH_VERSION;
-  ledger_.tick(seconds(clock_.monotonic_ns()), processes());
+  const Governor::Overview overview = host_.watcher().governor().overview();
+  ledger_.tick(seconds(clock_.monotonic_ns()), processes(overview));
+  snapshot.probes = by_probe(overview.armed);
   TRY(add_kernel_side(snapshot));
   ledger_.fill(snapshot);
   add_host(snapshot);

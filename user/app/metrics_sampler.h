@@ -21,7 +21,7 @@ class MetricsSampler {
  private:
   void note(const correlate::Finding& finding, report::Published outcome, const std::optional<report::Report>& report,
             const report::ProcessInfo& process);
-  std::vector<metrics::Process> processes() const;
+  std::vector<metrics::Process> processes(const Governor::Overview& overview) const;
   Result<void> add_kernel_side(metrics::Snapshot& snapshot) const;
   void add_host(metrics::Snapshot& snapshot) const;
   metrics::OwnProcess own() const;

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
 
 #include <fmt/format.h>
 
@@ -22,8 +21,6 @@ constexpr std::size_t kMostCrashed = 64;
 constexpr std::size_t kCommLength = 15;
 /// What is seen of the operations is told as all of them from here on.
 constexpr double kAllSeen = 0.999;
-
-double own_cpu_s() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 std::string time_of_day(std::int64_t wall_ns) {
   const std::string text = report::rfc3339(wall_ns);  // YYYY-MM-DDTHH:MM:SS.
@@ -69,7 +66,7 @@ TopSampler::TopSampler(const HostWatch& host, Found& found, const Clock& clock, 
   }
   facts_.version = MAPWATCH_VERSION;
   facts_.attach = host.watcher().link_kind() == attach::LinkKind::kMulti ? "uprobe_multi" : "perf_event";
-  last_own_cpu_s_ = own_cpu_s();
+  last_own_cpu_s_ = proc::own_cpu_s();
 }
 
 Result<tui::Snapshot> TopSampler::take(std::optional<int> opened) {
@@ -224,7 +221,7 @@ void TopSampler::show_host(tui::Snapshot& snapshot, double seconds) {
     host.lost = host_.watcher().lost(*counters);
     last_hits_ = counters->hits;
   }
-  const double cpu = own_cpu_s();
+  const double cpu = proc::own_cpu_s();
   host.own_cpu = (cpu - last_own_cpu_s_) / seconds;
   last_own_cpu_s_ = cpu;
   if (const auto own = proc::ProcFs().status(static_cast<int>(::getpid()))) {

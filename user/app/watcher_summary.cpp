@@ -1,7 +1,5 @@
 #include <unistd.h>
 
-#include <ctime>
-
 #include "app/watcher.h"
 #include "base/log.h"
 #include "govern/odds.h"
@@ -24,7 +22,7 @@ report::SummaryReport Watcher::summary(const mw_counters& counters, std::uint64_
   out.ns_per_hit = self_test_.ns_per_hit[MW_SITE_NONE];
   const double target_s = static_cast<double>(cpu_.total_ticks()) / static_cast<double>(::sysconf(_SC_CLK_TCK));
   out.target_cost = target_s > 0 ? totals.cost_ns / 1e9 / target_s : 0;
-  out.own_cpu_s = static_cast<double>(::clock()) / CLOCKS_PER_SEC;
+  out.own_cpu_s = proc::own_cpu_s();
   if (const auto own = proc::ProcFs().status(static_cast<int>(::getpid()))) {
     out.own_rss_bytes = own->rss_bytes;
   }

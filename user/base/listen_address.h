@@ -11,6 +11,10 @@
 
 namespace mapwatch {
 
+/// Hint of an error: what mapwatch serves is not for other hosts as it is.
+inline constexpr const char* kListenLocally =
+    "listen at 127.0.0.1, [::1] or unix:PATH, and let a proxy with TLS and passwords stand before it";
+
 struct ListenAddress {
   std::string text;       ///< as it was given
   std::string unix_path;  ///< empty: TCP

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <memory>
 
 #include "base/unique_fd.h"
@@ -243,5 +244,7 @@ Result<std::optional<std::uint64_t>> ProcFs::auxv(int pid, std::uint64_t key) co
   }
   return std::optional<std::uint64_t>();
 }
+
+double own_cpu_s() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 }  // namespace mapwatch::proc

@@ -33,6 +33,9 @@ struct Stat {
 /// For how long a process has lived, by Stat::start_time and CLOCK_BOOTTIME (proc(5), starttime).
 std::uint64_t age_ns(std::uint64_t start_time, std::uint64_t boottime_ns);
 
+/// CPU time of this process so far, seconds.
+double own_cpu_s();
+
 /// A set of CPUs, by number.
 struct CpuSet {
   std::vector<bool> bits;

@@ -18,7 +18,7 @@ Result<void> check_listen(const Options& options) {
   const ListenAddress address = TRY(parse_listen_address(options.metrics_listen));
   if (!address.local()) {
     return usage(fmt::format("daemon: metrics-listen {} is open to other hosts", options.metrics_listen),
-                 "listen at 127.0.0.1, [::1] or unix:PATH, and let a proxy with TLS and passwords stand before it");
+                 kListenLocally);
   }
   return {};
 }

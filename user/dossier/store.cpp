@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "base/make_directories.h"
 #include "base/sha256.h"
 #include "base/write_all.h"
 
@@ -28,19 +29,6 @@ bool valid_id(std::string_view id) {
   return !id.empty() && id.size() <= 128 && id.front() != '.' && std::ranges::all_of(id, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
   });
-}
-
-/// One directory and its parents, 0700 where they are made.
-Result<void> make_directories(const std::string& path) {
-  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
-    if (::mkdir(path.substr(0, at).c_str(), 0755) != 0 && errno != EEXIST) {
-      return fail_errno("cannot create " + path.substr(0, at));
-    }
-  }
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    return fail_errno("cannot create " + path);
-  }
-  return {};
 }
 
 Result<UniqueFd> open_own(const std::string& path) {

@@ -174,7 +174,7 @@ Exporter::~Exporter() = default;
 Result<std::unique_ptr<Exporter>> Exporter::start(const ListenAddress& address, const Clock& clock, Limits limits) {
   if (!address.local()) {
     return fail(ErrorKind::kUsage, "metrics are not served at " + address.text + ": it is open to other hosts",
-                "listen at 127.0.0.1, [::1] or unix:PATH, and let a proxy with TLS and passwords stand before it");
+                kListenLocally);
   }
   auto impl = std::make_unique<Impl>(clock, limits);
   UniqueFd socket = TRY(listen_at(address));

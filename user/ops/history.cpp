@@ -104,7 +104,6 @@ Result<History> History::create(const std::string& path) {
   if (opened != SQLITE_OK) {
     return failed(database, "cannot be opened");
   }
-  ::sqlite3_busy_timeout(database, kBusyMs);
   TRY(run(database, kSchema, "is no history of mapwatch's"));
   return history;
 }

@@ -30,9 +30,10 @@ class History {
  public:
   static constexpr const char* kFileName = "history.db";
 
-  /// Makes the file when it is not there, readable by its owner only. kFailed says what is wrong with it.
+  /// For writing: makes the file when it is not there, readable by its owner only. Waits for nobody's lock: who writes
+  /// has something else to do. kFailed says what is wrong with it.
   static Result<History> create(const std::string& path);
-  /// For reading; kFailed when there is none.
+  /// For reading; a lock is waited for, two seconds at most. kFailed when there is no such file.
   static Result<History> open(const std::string& path);
 
   History(History&&) noexcept;
@@ -40,7 +41,7 @@ class History {
   ~History();
 
   /// Adds what came to pass until `time_s` (since 1970), all or nothing. kFailed: nothing was written, and the rows are
-  /// to be added to the next ones; a lock of somebody else's is waited for, two seconds at most.
+  /// to be added to the next ones.
   Result<void> add(std::int64_t time_s, const std::vector<HistoryRow>& rows);
 
   /// An objective's value over the last `span_s` seconds. nullopt: nothing was watched then, or the objective is about

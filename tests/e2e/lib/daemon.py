@@ -15,66 +15,9 @@ from . import check
 from .fixtures import NEWEST
 from .harness import case, expect, wait_for
 from .lifecycle import PLAIN, patched, probe_bytes, untouched
-from .process import Mapwatch, Process, Target, run_to_end
+from .process import Mapwatch, Target, run_to_end
+from .served import Daemon, Prometheus, get
 from .whole_host import copy_of, only_below
-
-LINE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
-LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
-
-
-def get(url, method="GET"):
-    """(status, body)"""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as refused:
-        return refused.code, refused.read().decode()
-
-
-class Scrape:
-    """The samples of one answer of /metrics."""
-
-    def __init__(self, text):
-        self.text, self.samples = text, []
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                name, labels, value = LINE.match(line).groups()
-                self.samples.append((name, dict(LABEL.findall(labels or "")), float(value)))
-
-    def of(self, name, **wanted):
-        """All samples of this name with these labels, as (labels, value)."""
-        return [(labels, value) for each, labels, value in self.samples
-                if each == name and all(labels.get(k) == v for k, v in wanted.items())]
-
-    def sum(self, name, **wanted):
-        found = self.of(name, **wanted)
-        expect(found, f"no {name} with {wanted} in\n{self.text[:3000]}")
-        return sum(value for _, value in found)
-
-
-class Daemon(Mapwatch):
-    """`mapwatch daemon` over all that is below the scratch folder; its probes stand when it is made."""
-
-    def __init__(self, context, *args, listen="127.0.0.1:0", **options):
-        where = ["--metrics-listen", listen] if listen else []  # else the configuration says it
-        super().__init__(context, "daemon", "-v", *only_below(context.scratch), *where, *args, **options)
-        line = self.err.wait(r"metrics at \S+/metrics$", 30)
-        expect(line, f"no address: {self.err.text()[-800:]}")
-        self.url = line.split()[-1].removesuffix("/metrics")
-        wait_for("readiness", lambda: not self.running() or get(self.url + "/readyz")[0] == 200, 30)
-        expect(self.running(), f"it ended: {self.err.text()[-800:]}")
-
-    def scrape(self):
-        status, text = get(self.url + "/metrics")
-        expect(status == 200, f"/metrics: {status} {text}")
-        return Scrape(text)
-
-    def scrape_until(self, what, wanted, seconds=20):
-        """The first scrape for which `wanted` is true."""
-        def look():
-            scrape = self.scrape()
-            return scrape if wanted(scrape) else None
-        return wait_for(what, look, seconds, step=0.2)
 
 
 def race(context, daemon, binary):
@@ -140,30 +83,6 @@ def agree(context):
                              stderr=subprocess.STDOUT, timeout=60)
     expect(checked.returncode == 0 and not checked.stdout.strip(), f"promtool: {checked.returncode} {checked.stdout}")
     healthy.finish()
-
-
-class Prometheus(Process):
-    """A real one, on loopback, with its data in the scratch folder; it scrapes `target`, or nobody."""
-
-    def __init__(self, context, target=None):
-        folder = context.scratch / "prometheus"
-        folder.mkdir(exist_ok=True)
-        config = folder / "prometheus.yml"
-        jobs = f"[{{job_name: mapwatch, static_configs: [{{targets: ['{target}']}}]}}]" if target else "[]"
-        config.write_text(f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n")
-        super().__init__(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-                          "--storage.tsdb.retention.time=1000d", "--web.listen-address=127.0.0.1:0"])
-        context.own(self)
-        line = self.err.wait(r'msg="Listening on" address=127\.0\.0\.1:[1-9]', 60)
-        expect(line, f"prometheus did not start: {self.err.text()[-800:]}")
-        self.url = "http://" + re.search(r"address=(\S+)", line)[1]
-        wait_for("prometheus", lambda: get(self.url + "/-/ready")[0] == 200, 60)
-
-    def query(self, expression):
-        """[(labels, value)]"""
-        status, text = get(self.url + "/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
-        expect(status == 200, f"{expression}: {status} {text}")
-        return [(r["metric"], float(r["value"][1])) for r in json.loads(text)["data"]["result"]]
 
 
 @case("daemon/a-real-prometheus-reads-it", builds=PLAIN)

@@ -8,11 +8,10 @@ import subprocess
 import time
 
 from .bad_input import usage
-from .daemon import Daemon, Prometheus
-from .fixtures import NEWEST
 from .harness import case, expect
 from .lifecycle import PLAIN
 from .process import Target, run_to_end
+from .served import Daemon, Prometheus
 from .whole_host import copy_of
 
 OPEN, FROZEN, WARNING, NO_DATA = 0, 10, 11, 12

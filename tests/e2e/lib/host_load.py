@@ -1,8 +1,10 @@
-"""watch -a under load: many processes of many files, more than there are numbers for, files in overlay mounts; and what
-is said while /proc is looked through. --full has the sizes of the issue."""
+"""watch -a under load: many processes of many files, more than there are numbers for, files in overlay mounts, storms of
+tools that end at once; and what is said while /proc is looked through. --full has the sizes of the issue."""
 import os
 import pty
+import signal
 import subprocess
+import time
 
 from . import check
 from .fixtures import NEWEST, build
@@ -177,3 +179,87 @@ def progress(context):
         out = listing.out.text()
         expect("looked at" not in out and str(target.pid) in out, f"stdout: {out[-300:]}")
     target.finish()
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@case("all/storm-of-short-lived-tools", builds=PLAIN)
+def storm(context):
+    """Four shells start a tool again and again: each of its operations is counted, and no run costs an attach."""
+    rounds, each, shells = 1500 if context.full else 40, 50, 4
+    binary = copy_of(context, "tool")
+    mapwatch = watch(context)
+    first = context.own(Target(binary, "rw3", pace="1ms", held=False))
+    mapwatch.attached(first.pid)
+    first.finish()  # from here on the file is armed, for some seconds
+    wait_for("the end of what was watched", lambda: f"PID {first.pid} is gone" in mapwatch.err.text(), 10)
+    before = descriptors(mapwatch.pid)
+    script = f"i=0; while [ $i -lt {rounds} ]; do {binary} -pace 0 count {each} || exit 1; i=$((i+1)); done"
+    running = [context.own(Process(["sh", "-c", script])) for _ in range(shells)]
+    for shell in running:
+        expect(shell.wait(300) == 0, f"a tool failed: {shell.err.text()[-400:]}")
+    wait_for("the end of what was watched", lambda: descriptors(mapwatch.pid) <= before, 10)
+    mapwatch.stop()
+    check.silent(mapwatch, hits=rounds * each * shells)
+    attached, brief, refused, _ = sums(mapwatch)
+    expect(attached + brief == rounds * shells + 1 and refused == 0,
+           f"{attached} attached, {brief} brief, {refused} refused of {rounds * shells}: "
+           f"{[l for l in mapwatch.err.text().splitlines() if 'is not watched' in l][:3]}")
+
+
+# A host on which mapwatch is slow between two looks at one process.
+SLOW_LINK = """
+#include <string.h>
+#include <time.h>
+#include <sys/types.h>
+ssize_t readlink(const char* path, char* out, size_t size) {
+  size_t n = strlen(path);
+  if (strncmp(path, "/proc/", 6) == 0 && path[6] != 's' && n > 4 && strcmp(path + n - 4, "/exe") == 0) {
+    struct timespec nap = {0, 50000000};
+    nanosleep(&nap, 0);
+  }
+  return ((ssize_t (*)(const char*, char*, size_t))dlsym(RTLD_NEXT, "readlink"))(path, out, size);
+}
+"""
+
+
+@case("all/tools-that-end-while-they-are-looked-at-are-counted-once", builds=PLAIN)
+def ends_meanwhile(context):
+    """Each started tool is watched, or watched by its marks alone; none is also among those that nobody saw."""
+    runs = 6
+    binary = copy_of(context, "tool")
+    holder = context.own(Target(binary, "rw3"))
+    env = dict(os.environ, LD_PRELOAD=str(preload(context, "slow_link", SLOW_LINK)))
+    mapwatch = watch(context, env=env)
+    mapwatch.attached(holder.pid)
+    children = []
+    for _ in range(runs):
+        child = subprocess.Popen([binary, "-for", "20ms", "-pace", "1ms", "rw3"], stdout=subprocess.DEVNULL)
+        children.append(child)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie: there, and with nothing to be read
+        time.sleep(0.15)  # the look at it is over
+    mapwatch.stop()
+    expect(all(child.wait() == 0 for child in children), f"tools ended with {[c.returncode for c in children]}")
+    watched, brief, refused, _ = sums(mapwatch)
+    expect((watched + brief, refused) == (runs + 1, 0), f"of {runs} and one more: {watched} watched, {brief} brief, {refused} refused")
+
+
+@case("all/ring-too-small-for-a-storm", builds=PLAIN)
+def lost_execs(context):
+    """Starts that were not told of are found in /proc, and the loss is said."""
+    binary = copy_of(context, "one")
+    mapwatch = watch(context, "-a", *only_below(context.scratch), "--ring-size", "4096")
+    mapwatch.signal(signal.SIGSTOP)
+    for _ in range(120):  # 40 bytes an event
+        subprocess.run(["/bin/true"], check=True)
+    targets = [context.own(Target(binary, "rw3", pace="1ms", held=False)) for _ in range(3)]
+    mapwatch.signal(signal.SIGCONT)
+    mapwatch.attached(*(t.pid for t in targets))
+    mapwatch.stop()
+    expect("looking through /proc" in mapwatch.err.text(), f"the loss is not said: {mapwatch.err.text()[-600:]}")
+    lost = mapwatch.kind("lost")
+    expect(lost and lost[0]["stage"] == "ring" and lost[0]["count"] > 0, f"lost objects: {lost}")
+    for target in targets:
+        target.finish()

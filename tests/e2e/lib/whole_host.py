@@ -1,4 +1,4 @@
-"""watch -a and the selectors: processes that are there, that come, and that change under mapwatch's eyes.
+"""watch -a: processes that are there, that come, and that change under mapwatch's eyes.
 
 No process of somebody else is touched: each case watches copies of the fixture in its own folder, and -a is narrowed to
 that folder by --exclude."""
@@ -11,7 +11,7 @@ import time
 
 from . import check
 from .fixtures import NEWEST, build
-from .harness import Skipped, case, expect, preload, wait_for
+from .harness import Skipped, case, expect, wait_for
 from .lifecycle import PLAIN, patched, probe_bytes, untouched
 from .process import Mapwatch, Process, Target, run_to_end
 
@@ -340,128 +340,6 @@ def pid_reused(context):
     expect(attached + brief == runs + 2, f"{attached} attached, {brief} brief, not {runs + 2}")
     if same < 8:
         raise Skipped(f"only {same} processes of {runs} had their forerunner's number")
-
-
-@case("select/by-name-when-it-starts", builds=PLAIN)
-def by_name(context):
-    binary = copy_of(context, "mw-chosen")
-    mapwatch = watch(context, "-n", "mw-chosen")
-    expect("watching 0 processes yet" in mapwatch.err.text(), f"said: {mapwatch.err.text()[-400:]}")
-    for _ in range(2):  # it outlives the processes it watches
-        target = context.own(Target(binary, "rw3", pace="1ms", held=False))
-        mapwatch.attached(target.pid)
-        target.finish()
-    mapwatch.stop()
-    expect(sums(mapwatch)[0] == 2, f"sums: {sums(mapwatch)}")
-
-
-@case("select/by-cgroup-leaves-siblings-unpatched", builds=PLAIN)
-def by_cgroup(context):
-    folder = next((f for f in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if os.path.exists(f + "/cgroup.procs")), None)
-    if not folder:
-        raise Skipped("no cgroup v2 hierarchy")
-    group = f"{folder}/mapwatch-e2e-{os.getpid()}"
-    try:
-        os.mkdir(group)
-    except OSError as error:
-        raise Skipped(f"no cgroup can be made: {error}") from None
-    context.stack.callback(lambda: wait_for("end of the cgroup", lambda: not os.path.exists(group) or os.rmdir(group) is None, 5))
-    binary = copy_of(context, "one")
-    mapwatch = watch(context, "--cgroup", "/" + os.path.basename(group))
-    other = context.own(Target(binary, "rw3", pace="1ms", held=False))
-    inside = context.own(Process(["sh", "-c", f"echo $$ > {group}/cgroup.procs; exec {binary} -pace 1ms rw3"]))
-    mapwatch.attached(inside.pid)
-    probes = probe_bytes(context, other.pid)
-    expect(patched(inside.pid, probes) == len(probes), "the process in the cgroup is not patched")
-    expect(untouched(other.pid, probes), "a process outside of the cgroup is patched")
-    mapwatch.stop()
-    inside.signal(signal.SIGTERM)
-    expect(inside.wait() == 0, "the target failed")
-    other.finish()
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-@case("all/storm-of-short-lived-tools", builds=PLAIN)
-def storm(context):
-    """Four shells start a tool again and again: each of its operations is counted, and no run costs an attach."""
-    rounds, each, shells = 1500 if context.full else 40, 50, 4
-    binary = copy_of(context, "tool")
-    mapwatch = watch(context)
-    first = context.own(Target(binary, "rw3", pace="1ms", held=False))
-    mapwatch.attached(first.pid)
-    first.finish()  # from here on the file is armed, for some seconds
-    wait_for("the end of what was watched", lambda: f"PID {first.pid} is gone" in mapwatch.err.text(), 10)
-    before = descriptors(mapwatch.pid)
-    script = f"i=0; while [ $i -lt {rounds} ]; do {binary} -pace 0 count {each} || exit 1; i=$((i+1)); done"
-    running = [context.own(Process(["sh", "-c", script])) for _ in range(shells)]
-    for shell in running:
-        expect(shell.wait(300) == 0, f"a tool failed: {shell.err.text()[-400:]}")
-    wait_for("the end of what was watched", lambda: descriptors(mapwatch.pid) <= before, 10)
-    mapwatch.stop()
-    check.silent(mapwatch, hits=rounds * each * shells)
-    attached, brief, refused, _ = sums(mapwatch)
-    expect(attached + brief == rounds * shells + 1 and refused == 0,
-           f"{attached} attached, {brief} brief, {refused} refused of {rounds * shells}: "
-           f"{[l for l in mapwatch.err.text().splitlines() if 'is not watched' in l][:3]}")
-
-
-# A host on which mapwatch is slow between two looks at one process.
-SLOW_LINK = """
-#include <string.h>
-#include <time.h>
-#include <sys/types.h>
-ssize_t readlink(const char* path, char* out, size_t size) {
-  size_t n = strlen(path);
-  if (strncmp(path, "/proc/", 6) == 0 && path[6] != 's' && n > 4 && strcmp(path + n - 4, "/exe") == 0) {
-    struct timespec nap = {0, 50000000};
-    nanosleep(&nap, 0);
-  }
-  return ((ssize_t (*)(const char*, char*, size_t))dlsym(RTLD_NEXT, "readlink"))(path, out, size);
-}
-"""
-
-
-@case("all/tools-that-end-while-they-are-looked-at-are-counted-once", builds=PLAIN)
-def ends_meanwhile(context):
-    """Each started tool is watched, or watched by its marks alone; none is also among those that nobody saw."""
-    runs = 6
-    binary = copy_of(context, "tool")
-    holder = context.own(Target(binary, "rw3"))
-    env = dict(os.environ, LD_PRELOAD=str(preload(context, "slow_link", SLOW_LINK)))
-    mapwatch = watch(context, env=env)
-    mapwatch.attached(holder.pid)
-    children = []
-    for _ in range(runs):
-        child = subprocess.Popen([binary, "-for", "20ms", "-pace", "1ms", "rw3"], stdout=subprocess.DEVNULL)
-        children.append(child)
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie: there, and with nothing to be read
-        time.sleep(0.15)  # the look at it is over
-    mapwatch.stop()
-    expect(all(child.wait() == 0 for child in children), f"tools ended with {[c.returncode for c in children]}")
-    watched, brief, refused, _ = sums(mapwatch)
-    expect((watched + brief, refused) == (runs + 1, 0), f"of {runs} and one more: {watched} watched, {brief} brief, {refused} refused")
-
-
-@case("all/ring-too-small-for-a-storm", builds=PLAIN)
-def lost_execs(context):
-    """Starts that were not told of are found in /proc, and the loss is said."""
-    binary = copy_of(context, "one")
-    mapwatch = watch(context, "-a", *only_below(context.scratch), "--ring-size", "4096")
-    mapwatch.signal(signal.SIGSTOP)
-    for _ in range(120):  # 40 bytes an event
-        subprocess.run(["/bin/true"], check=True)
-    targets = [context.own(Target(binary, "rw3", pace="1ms", held=False)) for _ in range(3)]
-    mapwatch.signal(signal.SIGCONT)
-    mapwatch.attached(*(t.pid for t in targets))
-    mapwatch.stop()
-    expect("looking through /proc" in mapwatch.err.text(), f"the loss is not said: {mapwatch.err.text()[-600:]}")
-    lost = mapwatch.kind("lost")
-    expect(lost and lost[0]["stage"] == "ring" and lost[0]["count"] > 0, f"lost objects: {lost}")
-    for target in targets:
-        target.finish()
 
 
 @case("all/kill-9-leaves-all-unpatched", builds=PLAIN)
