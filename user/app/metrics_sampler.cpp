@@ -70,7 +70,8 @@ void MetricsSampler::note(const correlate::Finding& finding, report::Published o
   }
   if (const auto* crash = std::get_if<correlate::Crash>(&finding)) {
     const auto* written = report ? std::get_if<report::CrashReport>(&*report) : nullptr;
-    ledger_.crash(process.exe, crash->crash_class, crash->frozen_ns, written != nullptr && written->dossier);
+    ledger_.crash(process.exe, crash->tgid, crash->crash_class, crash->frozen_ns,
+                  written != nullptr && written->dossier);
     return;
   }
   const auto& hazard = std::get<correlate::Hazard>(finding);

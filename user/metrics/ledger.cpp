@@ -57,7 +57,7 @@ void Ledger::hazard(std::string_view exe, std::uint32_t tgid, std::string_view i
   if (ids_.size() < kMostIds) {
     ids_.emplace(id);
   }
-  hazardous_.try_emplace(tgid, exe);
+  lately_.try_emplace(tgid, Lately{std::string(exe)}).first->second.hazard = true;
 }
 
 void Ledger::suppressed(std::string_view exe) {
@@ -67,11 +67,12 @@ void Ledger::suppressed(std::string_view exe) {
   ++of.exe.suppressed;
 }
 
-void Ledger::crash(std::string_view exe, std::string_view reason, std::optional<std::uint64_t> frozen_ns,
-                   bool dossier) {
+void Ledger::crash(std::string_view exe, std::uint32_t tgid, std::string_view reason,
+                   std::optional<std::uint64_t> frozen_ns, bool dossier) {
   const std::lock_guard lock(mutex_);
   Entry& of = entry(exe);
   of.found = true;
+  lately_.try_emplace(tgid, Lately{std::string(exe)});
   ++of.exe.crashes[place_of(kReasons, reason).value_or(kReasons.size() - 1)];
   ++dossiers_[dossier ? 0 : frozen_ns ? 1 : 2];
   if (frozen_ns) {
@@ -104,13 +105,13 @@ void Ledger::tick(double now_s, std::span<const Process> processes) {
     Entry& of = entry(process.exe);
     Exe& exe = of.exe;
     of.last_s = now_s;
-    // One that came since the last tick is counted from now on, unless it has a hazard to count.
+    // One that came since the last tick is counted from now on, unless something came to pass in it.
     const auto [seen, fresh] = seen_.try_emplace(process.tgid);
     const bool known = !fresh && seen->second.start_time == process.start_time;
     seen->second = {process.start_time, true};
-    const bool hazardous = hazardous_.erase(process.tgid) > 0;
-    exe.watched_s += known || hazardous ? passed : 0;
-    exe.hazard_s += hazardous ? passed : 0;
+    const auto lately = lately_.extract(process.tgid);
+    exe.watched_s += known || lately ? passed : 0;
+    exe.hazard_s += lately && lately.mapped().hazard ? passed : 0;
     // Of several, the one that uses up most of what it may.
     if (exe.processes == 0 || process.overhead * exe.budget > exe.overhead * process.budget) {
       exe.overhead = process.overhead;
@@ -125,12 +126,12 @@ void Ledger::tick(double now_s, std::span<const Process> processes) {
     }
   }
   // Gone since: what they had happened within this time all the same.
-  for (const auto& [tgid, name] : hazardous_) {
-    Exe& exe = entry(name).exe;
+  for (const auto& [tgid, lately] : lately_) {
+    Exe& exe = entry(lately.exe).exe;
     exe.watched_s += passed;
-    exe.hazard_s += passed;
+    exe.hazard_s += lately.hazard ? passed : 0;
   }
-  hazardous_.clear();
+  lately_.clear();
   std::erase_if(seen_, [](const auto& each) { return !each.second.here; });
   std::erase_if(entries_, [now_s](const auto& each) {
     const Entry& entry = each.second;

@@ -42,7 +42,8 @@ class Ledger {
               std::string_view severity);
   void suppressed(std::string_view exe);
   /// `frozen_ns`: nullopt: the process was not held.
-  void crash(std::string_view exe, std::string_view reason, std::optional<std::uint64_t> frozen_ns, bool dossier);
+  void crash(std::string_view exe, std::uint32_t tgid, std::string_view reason, std::optional<std::uint64_t> frozen_ns,
+             bool dossier);
   /// A finding could not be written.
   void lost();
 
@@ -66,9 +67,14 @@ class Ledger {
   bool make_room();
 
   mutable std::mutex mutex_;
-  std::map<std::string, Entry> entries_;            ///< by label
-  std::map<std::uint32_t, Seen> seen_;              ///< at the last tick, by tgid
-  std::map<std::uint32_t, std::string> hazardous_;  ///< tgid to exe: had a hazard since the last tick
+  std::map<std::string, Entry> entries_;  ///< by label
+  std::map<std::uint32_t, Seen> seen_;    ///< at the last tick, by tgid
+  /// What came to pass in a process since the last tick: it was watched then, though no tick may see it.
+  struct Lately {
+    std::string exe;
+    bool hazard = false;
+  };
+  std::map<std::uint32_t, Lately> lately_;  ///< by tgid
   std::unordered_set<std::string> ids_;
   Counts<kDossiers> dossiers_ = {};
   Histogram frozen_;

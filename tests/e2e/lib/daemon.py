@@ -38,7 +38,7 @@ def agree(context):
     """Of a racy and a correct program: the same counts in JSON and in the metrics; promtool finds nothing to say."""
     racy, calm = copy_of(context, "racy"), copy_of(context, "calm")
     healthy = context.own(Target(calm, "rw3", pace="1ms", held=False))
-    daemon = Daemon(context, "--sample", "full")
+    daemon = Daemon(context)
     daemon.attached(healthy.pid)
     first = daemon.scrape_until("time of the healthy one", lambda s: s.of("mapwatch_watched_seconds_total", exe=str(calm))
                                 and s.sum("mapwatch_watched_seconds_total", exe=str(calm)) > 0)

@@ -141,7 +141,7 @@ def by_prometheus(context):
 def written(context):
     """A program that crashes of its race under the daemon, and the gate that is closed by it."""
     state = context.scratch / "state"
-    daemon = context.own(Daemon(context, "--state-dir", state, "--sample", "full"))
+    daemon = context.own(Daemon(context, "--state-dir", state))
     for _ in range(2):
         target = context.own(Target(copy_of(context, "racy"), "write_write", pace="0"))
         daemon.attached(target.pid)

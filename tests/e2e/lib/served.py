@@ -48,7 +48,8 @@ class Daemon(Mapwatch):
 
     def __init__(self, context, *args, listen="127.0.0.1:0", **options):
         where = ["--metrics-listen", listen] if listen else []  # else the configuration says it
-        super().__init__(context, "daemon", "-v", *only_below(context.scratch), *where, *args, **options)
+        full = [] if "--config" in args else ["--sample", "full"]  # what is told is checked, so all is to be seen
+        super().__init__(context, "daemon", "-v", *only_below(context.scratch), *where, *full, *args, **options)
         line = self.err.wait(r"metrics at \S+/metrics$", 30)
         expect(line, f"no address: {self.err.text()[-800:]}")
         self.url = line.split()[-1].removesuffix("/metrics")

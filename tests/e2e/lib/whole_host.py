@@ -139,7 +139,7 @@ def first_operation(context):
 @case("all/under-the-budget-unasked", builds=PLAIN)
 def unasked(context):
     """With -a nobody has said of a process that it may be slowed; of one that is named somebody has."""
-    target = context.own(Target(copy_of(context, "one"), "write_write_mutex", pace="0", held=False))
+    target = context.own(Target(copy_of(context, "one"), "rw3", pace="1ms", held=False))
     for flags, wanted in ((["-a", *only_below(context.scratch)], "auto"), (["-p", target.pid], "full")):
         mode = Mapwatch(context, "watch", "-v", *flags).attached(target.pid).stop()["targets"][0]["mode"]
         expect(mode.startswith(wanted), f"{flags[0]}: {mode}, not {wanted}")

@@ -43,7 +43,7 @@ TEST(Ledger, TotalsOutliveTheirProcesses) {
   ledger.tick(11, std::vector{process(1)});
   ledger.hazard("/srv/orders", 1, "mw-1", "read_write", "proven");
   ledger.hazard("/srv/orders", 1, "mw-1", "read_write", "proven");
-  ledger.crash("/srv/orders", "write_write", 41'000'000, true);
+  ledger.crash("/srv/orders", 1, "write_write", 41'000'000, true);
   ledger.tick(12, {});
   ledger.tick(5000, {});
   const Exe orders = exe(ledger, "/srv/orders");
@@ -70,6 +70,17 @@ TEST(Ledger, SecondsWithHazardsAreNeverMoreThanThoseWatched) {
   ledger.tick(3, std::vector{process(8, "/a")});  // came since, and still runs
   EXPECT_DOUBLE_EQ(exe(ledger, "/a").hazard_s, 2);
   EXPECT_DOUBLE_EQ(exe(ledger, "/a").watched_s, 2);
+}
+
+TEST(Ledger, WhatCrashedBetweenTwoTicksWasWatchedAllTheSame) {
+  Ledger ledger;
+  ledger.tick(1, {});
+  ledger.crash("/a", 7, "write_write", std::nullopt, false);
+  ledger.tick(2, {});
+  EXPECT_DOUBLE_EQ(exe(ledger, "/a").watched_s, 1) << "crashes by time watched are no number, else";
+  EXPECT_DOUBLE_EQ(exe(ledger, "/a").hazard_s, 0);
+  ledger.tick(3, {});
+  EXPECT_DOUBLE_EQ(exe(ledger, "/a").watched_s, 1);
 }
 
 TEST(Ledger, TimeIsOfEachProcessAndNotBeforeItCame) {
@@ -106,7 +117,7 @@ TEST(Ledger, OverheadIsOfTheProcessNearestToItsBudget) {
 
 TEST(Ledger, LabelsAreBoundedAndOnesWithFindingsStay) {
   Ledger ledger;
-  ledger.crash("/found", "no such class", std::nullopt, false);
+  ledger.crash("/found", 99999, "no such class", std::nullopt, false);
   std::vector<Process> all;
   for (std::uint32_t i = 0; i < Ledger::kMostExes + 50; ++i) {
     all.push_back(process(i, "/exe" + std::to_string(i)));

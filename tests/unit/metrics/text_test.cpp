@@ -46,7 +46,7 @@ Snapshot busy() {
   process.budget = 0.01;
   ledger.tick(2, std::vector{process});
   ledger.hazard("/srv/orders", 1, "mw-1", "iterate_write", "proven");
-  ledger.crash("/srv/orders", "read_write", 41'000'000, true);
+  ledger.crash("/srv/orders", 1, "read_write", 41'000'000, true);
   ledger.tick(3, std::vector{process});
   Snapshot out;
   ledger.fill(out);
