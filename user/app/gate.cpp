@@ -38,8 +38,6 @@ constexpr struct {
 
 const auto& of(Verdict verdict) { return kVerdicts[static_cast<std::size_t>(verdict)]; }
 
-std::string history_path(const cli::Options& options) { return state_dir(options) + "/" + ops::History::kFileName; }
-
 Json or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 /// Reads an objective over all spans by `value`, which answers for one.
@@ -50,6 +48,17 @@ Result<ops::ObjectiveState> judged(const ops::Objective& objective, const ops::S
     readings.push_back({span_s, TRY(value(objective, span_s))});
   }
   return ops::judge(objective, slo, readings);
+}
+
+/// nullopt, and told why, where no daemon has written one yet.
+Result<std::optional<ops::History>> history_of(const cli::Options& options) {
+  const std::string path = state_dir(options) + "/" + ops::History::kFileName;
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    log::warn("{} is not there: `mapwatch daemon` writes it{}", path,
+              options.slo.empty() ? "" : "; or give --prometheus URL");
+    return std::optional<ops::History>();
+  }
+  return std::optional(TRY(ops::History::open(path)));
 }
 
 Result<std::vector<ops::ObjectiveState>> states(const ops::Slo& slo, const cli::Options& options, std::int64_t now_s) {
@@ -63,18 +72,10 @@ Result<std::vector<ops::ObjectiveState>> states(const ops::Slo& slo, const cli::
     }
     return all;
   }
-  const std::string path = history_path(options);
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
-    log::warn("{} is not there: `mapwatch daemon` writes it; or give --prometheus URL", path);
-    for (const ops::Objective& objective : slo.objectives) {
-      all.push_back(ops::judge(objective, slo, {}));
-    }
-    return all;
-  }
-  const ops::History history = TRY(ops::History::open(path));
+  const auto history = TRY(history_of(options));
   for (const ops::Objective& objective : slo.objectives) {
     all.push_back(TRY(judged(objective, slo, [&](const ops::Objective& each, std::uint64_t span_s) {
-      return history.value(each, span_s, now_s);
+      return history ? history->value(each, span_s, now_s) : std::optional<double>();
     })));
   }
   return all;
@@ -171,9 +172,9 @@ Result<int> budget_gate(const cli::Options& options, const Clock& clock) {
 Result<int> canary_gate(const cli::Options& options, const Clock& clock) {
   const std::int64_t now_s = clock.realtime_ns() / kNsPerS;
   const std::uint64_t span_s = options.since_ns / kNsPerS;
-  const ops::History history = TRY(ops::History::open(history_path(options)));
-  const ops::Group canary = TRY(history.group(options.canary, span_s, now_s));
-  const ops::Group baseline = TRY(history.group(options.baseline, span_s, now_s));
+  const auto history = TRY(history_of(options));
+  const ops::Group canary = history ? TRY(history->group(options.canary, span_s, now_s)) : ops::Group{};
+  const ops::Group baseline = history ? TRY(history->group(options.baseline, span_s, now_s)) : ops::Group{};
   const ops::Comparison compared = ops::compare(canary, baseline);
   const char* word = compared.no_data ? "no_data" : compared.roll_back ? "roll_back" : "go";
   std::string text;

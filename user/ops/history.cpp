@@ -22,8 +22,11 @@ constexpr const char* kSchema =
 
 tl::unexpected<Error> failed(sqlite3* database, const char* doing) {
   const char* path = database != nullptr ? ::sqlite3_db_filename(database, "main") : nullptr;
-  return fail(ErrorKind::kFailed, fmt::format("{}: {}: {}", path != nullptr ? path : "history", doing,
-                                              database != nullptr ? ::sqlite3_errmsg(database) : "no memory"));
+  const bool other = database != nullptr && ::sqlite3_errcode(database) == SQLITE_NOTADB;
+  return fail(ErrorKind::kFailed,
+              fmt::format("{}: {}: {}", path != nullptr ? path : "history", doing,
+                          database != nullptr ? ::sqlite3_errmsg(database) : "no memory"),
+              other ? "move it away: `mapwatch daemon` makes a new one" : "");
 }
 
 Result<void> run(sqlite3* database, const char* sql, const char* doing) {

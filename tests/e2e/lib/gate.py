@@ -77,8 +77,19 @@ def by_history(context):
     expect(notes.stat().st_mode & 0o777 == 0o600, oct(notes.stat().st_mode))
 
 
+@case("gate/history-that-is-none")
+def no_history(context):
+    (context.scratch / "state").mkdir()
+    (context.scratch / "state/history.db").write_text("something else\n" * 100)
+    for asked in (("--slo", slo_file(context, HAZARDS)), ("--canary", "a", "--baseline", "b")):
+        status, said, err = gate(context, *asked)
+        expect(status == 1 and said is None and "history.db" in err and "move it away" in err, f"{asked}: {status}, {said}, {err}")
+
+
 @case("gate/canary-beside-its-baseline")
 def canary(context):
+    status, said, err = gate(context, "--canary", "*/v2", "--baseline", "*/v1")
+    expect(status == NO_DATA and said["verdict"] == "no_data" and "history.db" in err, f"nothing there: {status}, {err}")
     rows = [(ago, "/srv/v1", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR, MINUTE)]
     history(context, rows + [(ago, "/srv/v2", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR // 2, MINUTE)])
     asked = ("--canary", "*/v2", "--baseline", "*/v1")
