@@ -167,7 +167,8 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   if (!mw_allow(&grant, policy, hit, pair_key, spin.start, counters)) {
     return 0;
   }
-  if (!mw_publish(slot, hit, &spin.standing)) {
+  mw_u64 taken = mw_publish(slot, hit, &spin.standing);
+  if (taken) {
     /* The winner may be in the same map: its watch is about to stand. */
     struct mw_met met = {};
     for (mw_u32 turn = 0; turn < MW_BUSY_TURNS; turn++) {
@@ -180,7 +181,11 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
       }
       MW_YIELD(busy);
     }
-    counters->lost_slot += MW_LOAD(slot->map) != hit->map; /* two readers of one map are no loss */
+    /* Two readers of one map are no loss, nor is a winner that was gone before it could be told which map it was in. */
+    if (taken == MW_BUSY) {
+      taken = MW_LOAD(slot->map);
+    }
+    counters->lost_slot += taken && taken != hit->map;
     return 0;
   }
   spin.slot = slot;

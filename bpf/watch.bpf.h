@@ -51,10 +51,11 @@ static __always_inline int mw_visit_slot(struct mw_slot* slot, const struct mw_h
   return MW_VISIT_MET;
 }
 
-/* Takes the slot. False: another watch is in it or coming. */
-static __always_inline int mw_publish(struct mw_slot* slot, const struct mw_hit* hit, mw_u64* standing) {
-  if (__sync_val_compare_and_swap(&slot->map, 0ull, MW_BUSY) != 0) {
-    return 0;
+/* Takes the slot, and returns 0; or the map that another watch is in it for, MW_BUSY when that one is about to stand. */
+static __always_inline mw_u64 mw_publish(struct mw_slot* slot, const struct mw_hit* hit, mw_u64* standing) {
+  mw_u64 taken = __sync_val_compare_and_swap(&slot->map, 0ull, MW_BUSY);
+  if (taken) {
+    return taken;
   }
   mw_u32 generation = MW_MEET_GEN(MW_LOAD(slot->meet)) + 1;
   *standing = MW_MEET(generation, 0, hit->op, MW_STANDING);
@@ -65,7 +66,7 @@ static __always_inline int mw_publish(struct mw_slot* slot, const struct mw_hit*
   __sync_lock_test_and_set(&slot->map, hit->map);
   MW_YIELD(publish_map);
   __sync_lock_test_and_set(&slot->meet, *standing);
-  return 1;
+  return 0;
 }
 
 /* Ends the watch; what `meet` held at that instant. */

@@ -145,6 +145,46 @@ TEST_F(DetectorTest, CollidingMapsDoNotMeet) {
   EXPECT_EQ(overlaps(), 0u);
 }
 
+TEST_F(DetectorTest, AMapWhoseSlotIsTakenIsCounted) {
+  const GoMap& map = machine_.new_map();
+  mw_u64 address = map.address + 64;
+  while (mw_slot_index(kA.tgid, address) != mw_slot_index(kA.tgid, map.address)) {
+    address += 64;
+  }
+  const GoMap& other = machine_.new_map(address);
+  share(map);
+  once_at("turn", [&] { share(other); });
+  machine_.hit(kA, MW_OP_WRITE, map);
+  EXPECT_EQ(overlaps(), 0u);
+  EXPECT_EQ(machine_.counters.lost_slot, 1u);
+}
+
+TEST_F(DetectorTest, AReaderThatFindsAnotherOneLosesNothing) {
+  const GoMap& map = machine_.new_map();
+  share(map);
+  mw_slot& slot = machine_.slots[mw_slot_index(kA.tgid, map.address)];
+  const auto stands = [&] {
+    slot.map = map.address;
+    slot.g = kA.g;
+    slot.tgid = kA.tgid;
+    slot.meet = MW_MEET(7, 0, MW_OP_READ, MW_STANDING);
+  };
+  stands();
+  machine_.hit(kC, MW_OP_READ, map);
+  EXPECT_EQ(machine_.counters.lost_slot, 0u) << "it stands still";
+  for (const int visit : {1, 2}) {
+    stands();
+    machine_.hook = [&, left = visit](const std::string& at) mutable {
+      if (at == "visit_read_fields" && --left == 0) {
+        slot.map = 0;
+        slot.meet = MW_MEET(7, 0, 0, MW_DOWN);
+      }
+    };
+    machine_.hit(kC, MW_OP_READ, map);
+    EXPECT_EQ(machine_.counters.lost_slot, 0u) << "it goes at the " << visit << ". look";
+  }
+}
+
 TEST_F(DetectorTest, NobodyMeetsAWatchThatIsDown) {
   const GoMap& map = machine_.new_map();
   share(map);

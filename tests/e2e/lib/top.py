@@ -304,7 +304,7 @@ def once_json(context):
     status, out, err = run_to_end(context, "top", "--once", "-o", "json", "-p", busy.pid)
     expect(status == 0, f"status {status}: {err}")
     objects = [json.loads(line) for line in out.splitlines()]
-    expect([o["kind"] for o in objects] == ["target", "summary"], f"kinds {[o['kind'] for o in objects]}")
+    expect([o["kind"] for o in objects] == ["target", "summary"], f"kinds {[o['kind'] for o in objects]}, lost {objects[1]}")
     target, summary = objects
     expect(target["pid"] == busy.pid and target["mode"] == "full" and target["watched"], f"{target}")
     expect(target["hits"] > 0 and target["hits_per_s"] > 0 and target["ops_per_s"] > 0, f"{target}")
