@@ -18,8 +18,9 @@
 #define MW_WARMTH 255u
 /* A reader sets no mark to wait for: it is given this long to be through. */
 #define MW_READ_GRACE_NS 5000ull
-/* Turns for which the loser of a race for a slot waits for the winner's watch to stand: it is some stores away. */
-#define MW_BUSY_TURNS 64u
+/* Turns for which the loser of a race for a slot waits for the winner's watch to stand. That is some stores away, each
+ * of which may have to fetch the line back that the loser reads: some 100 ns, where 64 turns were over before that. */
+#define MW_BUSY_TURNS 1000u
 
 struct mw_spin {
   struct mw_slot* slot;
@@ -41,7 +42,8 @@ static __always_inline int mw_mark_set(mw_u64 address, mw_u32 mask, mw_u32* unre
   return (byte & mask) != 0;
 }
 
-static long mw_dwell_turn(mw_u32 turn, struct mw_spin* spin) {
+static long mw_dwell_turn(mw_u32 turn, void* data) {
+  struct mw_spin* spin = (struct mw_spin*)data;
   if (MW_LOAD(spin->slot->meet) != spin->standing) {
     return 1;
   }
@@ -50,7 +52,8 @@ static long mw_dwell_turn(mw_u32 turn, struct mw_spin* spin) {
 }
 
 /* Until the mark has come and gone, or, for a mark that is set already (seen = 1), until it clears. */
-static long mw_hold_turn(mw_u32 turn, struct mw_spin* spin) {
+static long mw_hold_turn(mw_u32 turn, void* data) {
+  struct mw_spin* spin = (struct mw_spin*)data;
   mw_u32 unreadable = 0;
   int set = spin->mask && mw_mark_set(spin->mark, spin->mask, &unreadable);
   if (set) {
@@ -60,6 +63,21 @@ static long mw_hold_turn(mw_u32 turn, struct mw_spin* spin) {
   }
   spin->now = bpf_ktime_get_ns();
   return spin->now - spin->start >= spin->limit;
+}
+
+struct mw_wait {
+  struct mw_slot* slot;
+  const struct mw_hit* hit;
+  struct mw_met met;
+  mw_u32 visit;
+  mw_u32 pad0;
+};
+
+static long mw_busy_turn(mw_u32 turn, void* data) {
+  struct mw_wait* wait = (struct mw_wait*)data;
+  wait->visit = (mw_u32)mw_visit_slot(wait->slot, wait->hit, &wait->met);
+  MW_YIELD(busy);
+  return wait->visit == MW_VISIT_MET || wait->visit == MW_VISIT_NONE;
 }
 
 /* Adds to what the process was held in all. */
@@ -170,16 +188,10 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   mw_u64 taken = mw_publish(slot, hit, &spin.standing);
   if (taken) {
     /* The winner may be in the same map: its watch is about to stand. */
-    struct mw_met met = {};
-    for (mw_u32 turn = 0; turn < MW_BUSY_TURNS; turn++) {
-      int visit = mw_visit_slot(slot, hit, &met);
-      if (visit == MW_VISIT_MET) {
-        return mw_report_visit(ctx, hit, &met);
-      }
-      if (visit == MW_VISIT_NONE) {
-        break;
-      }
-      MW_YIELD(busy);
+    struct mw_wait wait = {.slot = slot, .hit = hit};
+    bpf_loop(MW_BUSY_TURNS, (void*)mw_busy_turn, &wait, 0);
+    if (wait.visit == MW_VISIT_MET) {
+      return mw_report_visit(ctx, hit, &wait.met);
     }
     /* Two readers of one map are no loss, nor is a winner that was gone before it could be told which map it was in. */
     if (taken == MW_BUSY) {

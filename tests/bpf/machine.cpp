@@ -191,10 +191,10 @@ long bpf_get_stack(pt_regs* ctx, void* to, mw_u32 size, mw_u64) {
 }
 
 long bpf_loop(mw_u32 turns, void* callback, void* context, mw_u64) {
-  auto* turn = reinterpret_cast<long (*)(mw_u32, mw_spin*)>(callback);
+  auto* turn = reinterpret_cast<long (*)(mw_u32, void*)>(callback);
   for (mw_u32 i = 0; i < turns; ++i) {
     machine->call_hook("turn");
-    if (turn(i, static_cast<mw_spin*>(context))) {
+    if (turn(i, context)) {
       return i + 1;
     }
   }

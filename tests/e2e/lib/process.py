@@ -112,8 +112,10 @@ class Target(Process):
             raise Failed(f"target ended before its start: {self.err.text()[-400:]}") from None
 
     def fatal(self):
-        """Go's own "fatal error: ..." line, when it came to that."""
-        return next((line for line in self.err.text().splitlines() if line.startswith("fatal error: ")), None)
+        """Go's own "fatal error: ..." line, when it came to that. Of two goroutines that die at once both say "fatal
+        error: " before either says why."""
+        first = next((line for line in self.err.text().splitlines() if line.startswith("fatal error: ")), None)
+        return first and re.sub("^(fatal error: )+", "fatal error: ", first)
 
     def finish(self):
         """Asks a correct scenario to end; its measurements."""

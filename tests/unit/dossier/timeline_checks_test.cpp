@@ -42,6 +42,13 @@ TEST_F(WitnessTest, AFileThatGotGosWords) {
   EXPECT_EQ(check("stderr"), "agrees: /var/log/a.log got 700 bytes, with Go's error");
 }
 
+TEST_F(WitnessTest, AFileWhereTwoGoroutinesSpeakAtOnce) {
+  seen_.err.growth = {90, "fatal error: fatal error: concurrent map read and map write\nconcurrent map writes\n\n"};
+  EXPECT_EQ(check("stderr").substr(0, 8), "differs:");  // fewer bytes than were written, but Go's error
+  seen_.err.growth->bytes = 767;
+  EXPECT_EQ(check("stderr"), "agrees: /var/log/a.log got 767 bytes, with Go's error");
+}
+
 TEST_F(WitnessTest, AFileWithoutThem) {
   seen_.err.growth = {12, "fatal error:"};
   EXPECT_EQ(check("stderr"), "missing: /var/log/a.log got 12 bytes, without Go's error");
