@@ -17,6 +17,8 @@ namespace {
 /// Of memory that goes back to the kernel when it is freed. Left to itself malloc raises it to the size of the first
 /// DWARF that was read, and each thread that reads one keeps as much (mallopt(3), M_MMAP_THRESHOLD).
 constexpr int kLargeBytes = 256 << 10;
+/// Heaps of malloc: threads that read a binary and end would leave one each, with holes of its own (M_ARENA_MAX).
+constexpr int kArenas = 2;
 
 Result<int> run(const std::vector<std::string>& args, const std::vector<std::string>& env) {
   const cli::Parsed parsed = TRY(cli::parse(args, env));
@@ -39,6 +41,7 @@ int main(int argc, char** argv) {
     return mapwatch::guardian::run_keeper(mapwatch::guardian::kSocketFd);
   }
   ::mallopt(M_MMAP_THRESHOLD, mapwatch::kLargeBytes);
+  ::mallopt(M_ARENA_MAX, mapwatch::kArenas);
   std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an EPIPE to handle, not a death with probes set
   std::signal(SIGIO, SIG_IGN);    // of leases on files, which are looked at (base/file_lease.h)
   std::vector<std::string> env;

@@ -8,6 +8,7 @@
 namespace mapwatch::elf {
 
 struct DebugSection::Inflater {
+  static constexpr std::size_t kPiece = std::size_t{64} << 10;
   z_stream stream{};
   bool open = false;
 
@@ -22,16 +23,17 @@ struct DebugSection::Inflater {
   Inflater& operator=(const Inflater&) = delete;
 
   bool read(std::size_t count, std::vector<std::byte>& out) {
-    if (!open) {
-      return false;
+    while (open && count > 0) {  // most sections of abbreviations are some hundred bytes
+      const std::size_t before = out.size();
+      const std::size_t piece = std::min(count, kPiece);
+      out.resize(before + piece);
+      stream.next_out = reinterpret_cast<Bytef*>(out.data() + before);
+      stream.avail_out = static_cast<uInt>(piece);
+      const int status = inflate(&stream, Z_SYNC_FLUSH);
+      out.resize(out.size() - stream.avail_out);
+      open = status == Z_OK && stream.avail_out == 0;
+      count -= piece;
     }
-    const std::size_t before = out.size();
-    out.resize(before + count);
-    stream.next_out = reinterpret_cast<Bytef*>(out.data() + before);
-    stream.avail_out = static_cast<uInt>(count);
-    const int status = inflate(&stream, Z_SYNC_FLUSH);
-    out.resize(out.size() - stream.avail_out);
-    open = status == Z_OK && stream.avail_out == 0;
     return open;
   }
 };

@@ -39,4 +39,16 @@ void FrameCache::put(std::uint64_t binary, std::uint64_t address, std::vector<el
   bytes_ += bytes;
 }
 
+void FrameCache::forget(std::uint64_t binary) {
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    const auto next = std::next(at);
+    if (at->key.binary == binary) {
+      bytes_ -= at->bytes;
+      index_.erase(at->key);
+      entries_.erase(at);
+    }
+    at = next;
+  }
+}
+
 }  // namespace mapwatch::symbolize

@@ -17,6 +17,8 @@ class FrameCache {
   /// nullptr when absent. Valid until the next put().
   const std::vector<elf::SourceFrame>* find(std::uint64_t binary, std::uint64_t address);
   void put(std::uint64_t binary, std::uint64_t address, std::vector<elf::SourceFrame> frames);
+  /// All that is kept of a binary.
+  void forget(std::uint64_t binary);
 
   std::size_t bytes() const { return bytes_; }
   std::uint64_t hits() const { return hits_; }

@@ -17,12 +17,26 @@ Frame unknown_frame(std::uint64_t pc) {
 
 }  // namespace
 
+std::uint64_t LiveSymbolizer::serial_of(const std::shared_ptr<const elf::BinarySource>& binary) {
+  std::erase_if(known_, [this](const Known& known) {
+    if (!known.binary.expired()) {
+      return false;
+    }
+    cache_.forget(known.serial);
+    return true;
+  });
+  const auto found = std::ranges::find_if(known_, [&](const Known& known) { return known.binary.lock() == binary; });
+  if (found != known_.end()) {
+    return found->serial;
+  }
+  known_.push_back({binary, next_serial_});
+  return next_serial_++;
+}
+
 void LiveSymbolizer::add_process(std::uint32_t tgid, std::shared_ptr<const elf::BinarySource> binary,
                                  std::uint64_t load_bias) {
   const std::lock_guard lock(mutex_);
-  const auto same = std::find_if(processes_.begin(), processes_.end(),
-                                 [&](const auto& entry) { return entry.second.binary == binary; });
-  const std::uint64_t serial = same != processes_.end() ? same->second.serial : next_serial_++;
+  const std::uint64_t serial = serial_of(binary);
   processes_[tgid] = {std::move(binary), serial, load_bias};
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "elf/binary_source.h"
 #include "elf/go_binary.h"
@@ -38,6 +39,13 @@ class LiveSymbolizer : public Symbolizer {
     std::uint64_t load_bias = 0;
   };
 
+  struct Known {
+    std::weak_ptr<const elf::BinarySource> binary;
+    std::uint64_t serial = 0;
+  };
+
+  /// The same for all processes of a binary as long as somebody keeps it, also when none of them runs.
+  std::uint64_t serial_of(const std::shared_ptr<const elf::BinarySource>& binary);
   const Process* find(std::uint32_t tgid) const;
   void append(const Process* process, const elf::GoBinary* binary, std::uint64_t pc, std::uint64_t instruction,
               std::vector<Frame>& frames);
@@ -45,6 +53,7 @@ class LiveSymbolizer : public Symbolizer {
   mutable std::mutex mutex_;
   FrameCache cache_;
   std::unordered_map<std::uint32_t, Process> processes_;
+  std::vector<Known> known_;
   std::uint64_t next_serial_ = 1;
 };
 

@@ -101,6 +101,22 @@ TEST_F(LiveSymbolizerTest, AddressesOutsideGiveNoNames) {
   EXPECT_EQ(symbols_.type_name(7, ~0ull), "");
 }
 
+TEST_F(LiveSymbolizerTest, WhatIsKnownOfABinaryOutlastsItsProcessesButNotItself) {
+  const std::uint64_t pc = entry("main.main");
+  symbols_.stack(7, {pc});
+  const std::size_t bytes = symbols_.cache_bytes();
+  ASSERT_GT(bytes, 0U);
+  symbols_.forget_process(7);
+  symbols_.add_process(8, held_, kBias);
+  symbols_.stack(8, {pc});
+  EXPECT_EQ(symbols_.cache_bytes(), bytes);
+  symbols_.forget_process(8);
+  held_.reset();
+  const auto other = std::make_shared<elf::HeldBinary>(std::shared_ptr<const elf::GoBinary>(loaded_, &loaded_->binary));
+  symbols_.add_process(9, other, kBias);
+  EXPECT_EQ(symbols_.cache_bytes(), 0U);
+}
+
 TEST_F(LiveSymbolizerTest, ProcessesOfOneBinaryShareTheCache) {
   const std::uint64_t assign = entry("runtime.mapassign_faststr");
   symbols_.stack(7, {assign});
