@@ -25,6 +25,8 @@ constexpr double kDwellBurst = 0.5;
 constexpr double kLeastDwellBurstNs = 0.4e6;
 /// More would show in the latencies of a second.
 constexpr double kMostDwellBurstNs = 2.5e6;
+/// Both are so many times as much where the floor is what is left: it does not shrink when the process works less.
+constexpr double kFloorDwellBurst = 1.4;
 /// A process that works by fits is held less: what it may be charged is told afterwards only.
 constexpr double kUnsteady = 0.25;
 /// Of their least share: where it works by fits, and at all times. It goes down to that where what was charged comes
@@ -62,8 +64,8 @@ void Members::settle(Member& member, const MemberSample& sample, double cpu_ns, 
   const double allowed_ten = std::max(budget * ten.cpu_ns, 10 * floor * kSecondNs);
   member.cpus = second.cpu_ns / kSecondNs;
   // What the floor allows flows steadily, whatever the process does.
-  const double by_floor = ten.cpu_ns > 0 ? std::min(1.0, 10 * floor * kSecondNs / (budget * ten.cpu_ns + 1)) : 1;
-  member.steadiness = std::max(member.ledger.steadiness(), by_floor * by_floor);
+  member.by_floor = ten.cpu_ns > 0 ? std::min(1.0, 10 * floor * kSecondNs / (budget * ten.cpu_ns + 1)) : 1;
+  member.steadiness = std::max(member.ledger.steadiness(), member.by_floor * member.by_floor);
   member.peak_cpus = std::max(member.cpus, member.peak_cpus * std::exp(-elapsed_ns / kPeakNs));
   member.rate = std::max(budget * std::min(second.cpu_ns, ten.cpu_ns / 10), floor * kSecondNs);
   member.left_ns = std::min(allowed_second - second.cost_ns, allowed_ten - ten.cost_ns);
@@ -187,8 +189,9 @@ std::vector<MemberLimits> Members::limits(double most_ns, double hit_ns, double 
     }
     const double steady =
         std::max(5.0 * options_.floor_ppm / 1e6 * kSecondNs, member.ledger.steadiness() * member.left_ns);
+    const double more = member.by_floor < 1 ? 1 : kFloorDwellBurst;
     const double burst =
-        std::clamp(kDwellBurst * std::min(member.left_ns, steady), kLeastDwellBurstNs, kMostDwellBurstNs);
+        std::clamp(more * kDwellBurst * std::min(member.left_ns, steady), kLeastDwellBurstNs, more * kMostDwellBurstNs);
     const double limit = std::max(kLeastLimitNs, std::min(most_ns, member.left_ns - member.surprise_ns - burst));
     const double planned = kShares.planned - kept - kUnsteady * (1 - member.steadiness);
     const double left = options_.bounded ? member.rate * planned - member.other_rate : member.rate;

@@ -90,6 +90,7 @@ class Members {
     double other_rate = 0;  ///< what it was charged of late, dwells apart, ns/s
     double cpus = 0;        ///< over the last second
     double steadiness = 0;
+    double by_floor = 0;   ///< what the floor is of all that it may be charged, 1 at most
     double peak_cpus = 0;  ///< over the last minute
     double budget = 0;     ///< share of its CPU time
     std::uint32_t epoch = 0;
