@@ -18,6 +18,10 @@
  * 10 ms meet in one of 50 to 200 dwells. A one-time cost of each pair, within the process's bucket. */
 #define MW_YOUNG_NS 40000000ull
 #define MW_YOUNG_TURNS 4u
+/* Of the candidates that nobody is due to meet so many are held as well. */
+#define MW_UNDUE_ONE_IN 4u
+/* The longest gap that is told from longer ones. */
+#define MW_MOST_GAP_NS 2000000000ull
 
 /* What the dwell that was granted may cost and where it is charged. */
 struct mw_grant {
@@ -53,6 +57,8 @@ static __always_inline int mw_map_allows(struct mw_heat* heat, const struct mw_p
     heat->end_ns = 0;
     heat->hits = 0;
     heat->held = 0;
+    heat->gap_ns = 0;
+    heat->cycle_ns = 0;
     heat->level = 0;
     heat->calm = 0;
     heat->queued = 0;
@@ -67,14 +73,25 @@ static __always_inline int mw_map_allows(struct mw_heat* heat, const struct mw_p
   return now >= heat->next_ns || (mw_u64)heat->held * policy->one_in < heat->hits;
 }
 
-/* The process's bucket, shared out among pairs: one that had less than its share may empty it, the others leave half.
- */
-static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy, mw_u64 key) {
+/* Is the map's next operation due within a dwell, if what comes goes on as it came? Of two goroutines that come in
+ * turn, every G, one that has just seen the other waits for it in vain: of all their dwells nine in ten or more. */
+static __always_inline int mw_due(struct mw_heat* heat, mw_u64 gap_ns, mw_u64 dwell_ns) {
+  mw_u64 cycle = heat->cycle_ns;
+  mw_u64 gap = gap_ns > MW_MOST_GAP_NS ? MW_MOST_GAP_NS : gap_ns;
+  heat->cycle_ns = (mw_u32)(heat->gap_ns + gap);
+  heat->gap_ns = (mw_u32)gap;
+  return gap + dwell_ns >= cycle;
+}
+
+/* The process's bucket, shared out among pairs: one that had less than its share may empty it, and one that had its
+ * share (the only pair) where somebody is due; the others leave half. */
+static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy, mw_u64 key,
+                                             int due) {
   struct mw_bucket* bucket = grant->bucket;
   struct mw_pair* pair = grant->pair;
   mw_u64 spent = pair->key == key ? pair->spent_ns : 0;
   mw_u64 share = bucket->pairs ? bucket->spent_ns / bucket->pairs : 0;
-  mw_u64 reserve = spent <= share ? 0 : policy->burst_ns / 2;
+  mw_u64 reserve = spent < share || (due && spent == share) ? 0 : policy->burst_ns / 2;
   if (bucket->tokens_ns < grant->dwell_ns + reserve) {
     return 0;
   }
@@ -90,13 +107,11 @@ static __always_inline int mw_process_allows(struct mw_grant* grant, const struc
  * too (timer slack is 50 us, an idle CPU takes tens of us more), so of two that come by every millisecond, one that
  * stands for 50 us meets the other in 0.2 % of its dwells, one that stands for 200 us in 9 %. Where somebody queued
  * behind a dwell (the map has a lock), it is the shortest one until nobody did for a while. */
-static __always_inline mw_u64 mw_dwell_for(struct mw_heat* heat, const struct mw_policy* policy, mw_u64 seen_ns,
-                                           mw_u64 now) {
+static __always_inline mw_u64 mw_dwell_for(struct mw_heat* heat, const struct mw_policy* policy, mw_u64 gap_ns) {
   mw_u32 level = heat->level;
   mw_u64 dwell = (mw_u64)policy->dwell_ns << (level > MW_MAX_LEVEL ? MW_MAX_LEVEL : level);
-  mw_u64 gap = seen_ns && now > seen_ns ? now - seen_ns : 0;
-  if (gap > dwell && !heat->queued) {
-    dwell = gap;
+  if (gap_ns > dwell && !heat->queued) {
+    dwell = gap_ns;
   }
   return dwell > policy->dwell_max_ns ? policy->dwell_max_ns : dwell;
 }
@@ -114,23 +129,29 @@ static __always_inline int mw_allow(struct mw_grant* grant, const struct mw_poli
   if (policy->flags & MW_POLICY_HOLD_ALL) {
     return 1;
   }
-  mw_u64 seen_ns = grant->heat->map == hit->map ? grant->heat->seen_ns : 0;
-  grant->heat->seen_ns = now;
-  int eager = grant->pair->key != pair_key || grant->pair->spent_ns < MW_EAGER_DWELLS * (mw_u64)policy->dwell_ns;
-  if (!mw_map_allows(grant->heat, policy, hit, now) && !eager) {
+  struct mw_heat* heat = grant->heat;
+  struct mw_pair* pair = grant->pair;
+  mw_u64 seen_ns = heat->map == hit->map ? heat->seen_ns : 0;
+  mw_u64 gap_ns = seen_ns && now > seen_ns ? now - seen_ns : 0;
+  heat->seen_ns = now;
+  mw_u64 spent = pair->key == pair_key ? pair->spent_ns : 0;
+  int turn = mw_map_allows(heat, policy, hit, now) || spent < MW_EAGER_DWELLS * (mw_u64)policy->dwell_ns;
+  int young = spent < MW_YOUNG_NS;
+  grant->dwell_ns = mw_dwell_for(heat, policy, gap_ns);
+  int due = mw_due(heat, gap_ns, grant->dwell_ns);
+  /* Who comes unlike before is met by the others, which are held at random. */
+  if (due ? !turn && !young : !turn || bpf_get_prandom_u32() % MW_UNDUE_ONE_IN) {
     counters->refused_rate += 1;
     return 0;
   }
-  grant->dwell_ns = mw_dwell_for(grant->heat, policy, seen_ns, now);
   mw_bucket_refill(grant->bucket, policy, now);
-  if (!mw_process_allows(grant, policy, pair_key)) {
+  if (!mw_process_allows(grant, policy, pair_key, due)) {
     counters->refused_budget += 1;
     return 0;
   }
-  int young = grant->pair->spent_ns < MW_YOUNG_NS; /* its key is this pair's by now */
   mw_u64 gap = MW_SECOND_NS / (policy->per_second ? policy->per_second : 1) / (young ? MW_YOUNG_TURNS : 1);
-  grant->heat->next_ns = now + gap / 2 + (mw_u64)bpf_get_prandom_u32() % (gap | 1);
-  grant->heat->held += 1;
+  heat->next_ns = now + gap / 2 + (mw_u64)bpf_get_prandom_u32() % (gap | 1);
+  heat->held += 1;
   return 1;
 }
 

@@ -6,6 +6,7 @@
 #include <allowance.bpf.h>
 #include <emit.bpf.h>
 #include <learn.bpf.h>
+#include <left.bpf.h>
 #include <limit.bpf.h>
 #include <watch.bpf.h>
 
@@ -27,7 +28,10 @@ struct mw_spin {
   mw_u64 standing; /* dwell: as published */
   mw_u64 mark;     /* hold: address of the marking byte */
   mw_u32 mask;
-  mw_u32 seen; /* the mark was seen set */
+  mw_u32 seen;   /* the mark was seen set */
+  mw_u64 queue;  /* dwell: mw_cpu_queue() */
+  mw_u32 queued; /* and its length at the start */
+  mw_u32 pad0;
   mw_u64 start;
   mw_u64 limit;
   mw_u64 now;
@@ -48,7 +52,7 @@ static long mw_dwell_turn(mw_u32 turn, void* data) {
     return 1;
   }
   spin->now = bpf_ktime_get_ns();
-  return spin->now - spin->start >= spin->limit;
+  return spin->now - spin->start >= spin->limit || mw_cpu_queue_length(spin->queue) > spin->queued;
 }
 
 /* Until the mark has come and gone, or, for a mark that is set already (seen = 1), until it clears. */
@@ -77,7 +81,7 @@ static long mw_busy_turn(mw_u32 turn, void* data) {
   struct mw_wait* wait = (struct mw_wait*)data;
   wait->visit = (mw_u32)mw_visit_slot(wait->slot, wait->hit, &wait->met);
   MW_YIELD(busy);
-  return wait->visit == MW_VISIT_MET || wait->visit == MW_VISIT_NONE;
+  return wait->visit != MW_VISIT_BUSY && wait->visit != MW_VISIT_TORN;
 }
 
 /* Adds to what the process was held in all. */
@@ -185,12 +189,13 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   if (!mw_allow(&grant, policy, hit, pair_key, spin.start, counters)) {
     return 0;
   }
+  mw_left_sweep(slot, hit->index);
   mw_u64 taken = mw_publish(slot, hit, &spin.standing);
   if (taken) {
     /* The winner may be in the same map: its watch is about to stand. */
     struct mw_wait wait = {.slot = slot, .hit = hit};
     bpf_loop(MW_BUSY_TURNS, (void*)mw_busy_turn, &wait, 0);
-    if (wait.visit == MW_VISIT_MET) {
+    if (wait.visit == MW_VISIT_MET || (wait.visit == MW_VISIT_LEFT && mw_visit_left(ctx, hit, wait.met.generation))) {
       return mw_report_visit(ctx, hit, &wait.met);
     }
     /* Two readers of one map are no loss, nor is a winner that was gone before it could be told which map it was in. */
@@ -203,11 +208,16 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   spin.slot = slot;
   spin.limit = grant.dwell_ns;
   spin.now = spin.start;
+  spin.queue = mw_cpu_queue();
+  spin.queued = mw_cpu_queue_length(spin.queue);
   mw_u64 watch_ns = spin.start;
   bpf_loop(MW_SPIN_TURNS, (void*)mw_dwell_turn, &spin, 0);
-  mw_u64 was = mw_take_down(slot, spin.standing);
+  mw_u64 was = spin.standing;
   mw_u64 now = bpf_ktime_get_ns();
   mw_u64 held = now - watch_ns;
+  if (!mw_left_note(hit, ctx, MW_MEET_GEN(spin.standing), watch_ns, held) || !mw_leave(slot, spin.standing)) {
+    was = mw_take_down(slot, spin.standing);
+  }
   counters->dwells += 1;
   counters->dwell_ns += held;
   if (MW_MEET_STATE(was) == MW_MET) {
@@ -364,6 +374,9 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
   struct mw_met met = {};
   int visit = mw_visit_slot(slot, &hit, &met);
   counters->torn += visit == MW_VISIT_TORN;
+  if (visit == MW_VISIT_LEFT) {
+    visit = mw_visit_left(ctx, &hit, met.generation) ? MW_VISIT_MET : MW_VISIT_NONE;
+  }
   if (visit == MW_VISIT_MET) {
     mw_report_visit(ctx, &hit, &met);
   }

@@ -4,6 +4,7 @@
 #define MAPWATCH_MAPS_BPF_H
 
 #include <vmlinux.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include <mapwatch/abi.h>
@@ -155,6 +156,60 @@ static __always_inline struct mw_heat* mw_heat_at(mw_u32 index) {
 
 static __always_inline struct mw_pair* mw_pair_at(mw_u32 index) {
   return (struct mw_pair*)bpf_map_lookup_elem(&mw_pairs, &index);
+}
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, MW_LEFTS);
+  __type(key, mw_u32);
+  __type(value, struct mw_left);
+} mw_lefts SEC(".maps");
+
+static __always_inline struct mw_left* mw_left_at(mw_u32 index) {
+  return (struct mw_left*)bpf_map_lookup_elem(&mw_lefts, &index);
+}
+
+/* Of a task that may be gone: then what is read is no thread's, or another one's. Not 0: it could not be read. */
+static __always_inline long mw_thread_look(mw_u64 address, struct mw_thread* thread) {
+  struct task_struct* task = (struct task_struct*)address;
+  mw_u64 voluntary = 0;
+  mw_u64 other = 0;
+  int on_cpu = 1;
+  if (!bpf_core_field_exists(task->on_cpu) || bpf_core_read(&on_cpu, sizeof(on_cpu), &task->on_cpu) ||
+      bpf_core_read(&voluntary, sizeof(voluntary), &task->nvcsw) ||
+      bpf_core_read(&other, sizeof(other), &task->nivcsw) ||
+      bpf_core_read(&thread->tid, sizeof(thread->tid), &task->pid) ||
+      bpf_core_read(&thread->tgid, sizeof(thread->tgid), &task->tgid)) {
+    return -1;
+  }
+  thread->on_cpu = on_cpu != 0;
+  thread->switches = voluntary + other;
+  return 0;
+}
+
+/* kernel/sched/sched.h before 6.14 */
+struct cfs_rq___before {
+  unsigned int h_nr_running;
+} __attribute__((preserve_access_index));
+
+/* Where the kernel counts the threads of this thread's group that run or wait on its CPU, which the caller keeps. 0
+ * where it does not. */
+static __always_inline mw_u64 mw_cpu_queue(void) {
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  if (!bpf_core_field_exists(task->se.cfs_rq)) {
+    return 0; /* CONFIG_FAIR_GROUP_SCHED is off */
+  }
+  struct cfs_rq* queue = BPF_CORE_READ(task, se.cfs_rq);
+  if (bpf_core_field_exists(queue->h_nr_runnable)) {
+    return (mw_u64)&queue->h_nr_runnable;
+  }
+  struct cfs_rq___before* before = (struct cfs_rq___before*)queue;
+  return bpf_core_field_exists(before->h_nr_running) ? (mw_u64)&before->h_nr_running : 0;
+}
+
+static __always_inline mw_u32 mw_cpu_queue_length(mw_u64 queue) {
+  mw_u32 length = 0;
+  return !queue || bpf_probe_read_kernel(&length, sizeof(length), (const void*)queue) ? 0 : length;
 }
 
 static __always_inline struct mw_doing* mw_doing_at(mw_u32 index) {

@@ -8,7 +8,13 @@
 
 #include <go_abi.bpf.h>
 
-enum mw_visit { MW_VISIT_NONE = 0, MW_VISIT_MET = 1, MW_VISIT_TORN = 2, MW_VISIT_BUSY = 3 };
+enum mw_visit {
+  MW_VISIT_NONE = 0,
+  MW_VISIT_MET = 1,
+  MW_VISIT_TORN = 2,
+  MW_VISIT_BUSY = 3,
+  MW_VISIT_LEFT = 4, /* one that was left: mw_visit_left decides */
+};
 
 /* What a visitor learns of the watch it met. */
 struct mw_met {
@@ -31,10 +37,19 @@ static __always_inline int mw_visit_slot(struct mw_slot* slot, const struct mw_h
     return MW_VISIT_TORN;
   }
   mw_u32 op = MW_MEET_WATCHER_OP(meet);
+  mw_u32 state = MW_MEET_STATE(meet);
+  met->g = g;
+  met->op = op;
+  met->generation = MW_MEET_GEN(meet);
+  if (state == MW_LEFT && tgid == hit->tgid && g == hit->g) {
+    return MW_VISIT_LEFT; /* its own, that it came away from */
+  }
   if (tgid != hit->tgid || g == hit->g || (!mw_op_writes(op) && !mw_op_writes(hit->op))) {
     return MW_VISIT_NONE;
   }
-  mw_u32 state = MW_MEET_STATE(meet);
+  if (state == MW_LEFT) {
+    return MW_VISIT_LEFT;
+  }
   if (state == MW_STANDING) {
     mw_u64 claimed = MW_MEET(MW_MEET_GEN(meet), hit->op, op, MW_MET);
     mw_u64 seen = __sync_val_compare_and_swap(&slot->meet, meet, claimed);
@@ -45,13 +60,11 @@ static __always_inline int mw_visit_slot(struct mw_slot* slot, const struct mw_h
   } else if (state != MW_MET || MW_LOAD(slot->meet) != meet) {
     return state == MW_DOWN ? MW_VISIT_NONE : MW_VISIT_TORN;
   }
-  met->g = g;
-  met->op = op;
-  met->generation = MW_MEET_GEN(meet);
   return MW_VISIT_MET;
 }
 
-/* Takes the slot, and returns 0; or the map that another watch is in it for, MW_BUSY when that one is about to stand. */
+/* Takes the slot, and returns 0; or the map that another watch is in it for, MW_BUSY when that one is about to stand.
+ */
 static __always_inline mw_u64 mw_publish(struct mw_slot* slot, const struct mw_hit* hit, mw_u64* standing) {
   mw_u64 taken = __sync_val_compare_and_swap(&slot->map, 0ull, MW_BUSY);
   if (taken) {
@@ -67,6 +80,12 @@ static __always_inline mw_u64 mw_publish(struct mw_slot* slot, const struct mw_h
   MW_YIELD(publish_map);
   __sync_lock_test_and_set(&slot->meet, *standing);
   return 0;
+}
+
+/* Leaves the watch to those who come. False: somebody came already. */
+static __always_inline int mw_leave(struct mw_slot* slot, mw_u64 standing) {
+  mw_u64 left = MW_MEET(MW_MEET_GEN(standing), 0, MW_MEET_WATCHER_OP(standing), MW_LEFT);
+  return __sync_val_compare_and_swap(&slot->meet, standing, left) == standing;
 }
 
 /* Ends the watch; what `meet` held at that instant. */

@@ -42,6 +42,7 @@ class Dying : public ::testing::Test {
     dying[100].tid = 101;
     say("fatal error: ");
   }
+  ~Dying() override { kernel_unreadable = false; }
   /// What lies at kText.
   void say(const std::string& text) { machine.resident[kText] = text; }
   void call(mw_u32 tid, mw_u64 number, mw_u64 first, mw_u64 third = 0, mw_u32 tgid = 100) {

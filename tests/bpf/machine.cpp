@@ -16,9 +16,12 @@ union Reserved {
 };
 Reserved reserved;
 mw_freeze_note reserved_note;
+constexpr mw_u64 kCallBytes = 5;
+constexpr mw_u64 kTask = 0xffff888000000000ull;  // and the TID
 }  // namespace
 
-Machine::Machine() : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), doings(MW_DOINGS), callers(MW_CALLERS) {
+Machine::Machine()
+    : slots(MW_SLOTS), heats(MW_SLOTS), pairs(MW_PAIRS), lefts(MW_LEFTS), doings(MW_DOINGS), callers(MW_CALLERS) {
   layout.goid = 8;
   layout.gopc = 16;
   layout.mark = 34;
@@ -76,9 +79,28 @@ void Machine::probe(const Goroutine& goroutine, pt_regs regs, mw_u64 cookie) {
   regs.sp = stack_of(goroutine);
   words[regs.sp] = goroutine.caller_pc;
   words[goroutine.g + layout.goid] = goroutine.g & 0xffff;
-  mw_on_map(&regs, cookie);
+  Thread& thread = threads[goroutine.tid];
+  thread.state.tid = goroutine.tid;
+  thread.state.tgid = goroutine.tgid;
+  thread.state.on_cpu = 1;
+  thread.regs = regs;
+  mw_on_map(&thread.regs, cookie);
+  thread.regs.ip += MW_COOKIE_CLASS(cookie) == MW_SITE_CALL ? kCallBytes : 1;  // emulated
   now += 1000;
   current = outer;
+}
+
+void Machine::preempt(const Goroutine& goroutine) {
+  Thread& thread = threads[goroutine.tid];
+  thread.state.on_cpu = 0;
+  thread.state.switches += 1;
+}
+
+void Machine::run(const Goroutine& goroutine) { threads[goroutine.tid].state.on_cpu = 1; }
+
+void Machine::take_off(const Goroutine& goroutine, mw_u64 ip) {
+  preempt(goroutine);
+  threads[goroutine.tid].regs.ip = ip;
 }
 
 void Machine::exec(mw_u32 tgid, bool every) {
@@ -177,9 +199,13 @@ long bpf_send_signal(mw_u32 signal) {
   return 0;
 }
 mw_u64 bpf_ktime_get_ns() { return machine->now += 30; }
+mw_u64 bpf_get_current_task() { return mapwatch::bpf_test::kTask + static_cast<mw_u32>(machine->current); }
 mw_u64 bpf_get_current_pid_tgid() { return machine->current; }
 mw_u32 bpf_get_smp_processor_id() { return 0; }
-mw_u32 bpf_get_prandom_u32() { return 12345; }
+mw_u32 bpf_get_prandom_u32() {
+  machine->random = machine->random * 6364136223846793005ull + 1442695040888963407ull;
+  return static_cast<mw_u32>(machine->random >> 32);
+}
 
 long bpf_get_stack(pt_regs* ctx, void* to, mw_u32 size, mw_u64) {
   const mw_u64 chain[2] = {ctx->ip, 0x402000};
@@ -224,6 +250,17 @@ mw_layout* mw_layout_at(mw_u32 index) { return index == 0 ? &machine->layout : n
 mw_slot* mw_slot_at(mw_u32 index) { return index < machine->slots.size() ? &machine->slots[index] : nullptr; }
 mw_heat* mw_heat_at(mw_u32 index) { return index < machine->heats.size() ? &machine->heats[index] : nullptr; }
 mw_pair* mw_pair_at(mw_u32 index) { return index < machine->pairs.size() ? &machine->pairs[index] : nullptr; }
+mw_left* mw_left_at(mw_u32 index) { return index < machine->lefts.size() ? &machine->lefts[index] : nullptr; }
+long mw_thread_look(mw_u64 task, mw_thread* thread) {
+  const auto* found = find(machine->threads, static_cast<mw_u32>(task - mapwatch::bpf_test::kTask));
+  if (found == nullptr) {
+    return -1;
+  }
+  *thread = found->state;
+  return 0;
+}
+mw_u64 mw_cpu_queue() { return 1; }
+mw_u32 mw_cpu_queue_length(mw_u64) { return machine->queue_length; }
 mw_doing* mw_doing_at(mw_u32 index) { return index < machine->doings.size() ? &machine->doings[index] : nullptr; }
 mw_caller_count* mw_caller_count_at(mw_u32 index) {
   return index < machine->callers.size() ? &machine->callers[index] : nullptr;

@@ -51,6 +51,12 @@ class Machine {
   }
   /// A goroutine enters runtime.fatal with this text; `readable`: whether the kernel can read it.
   void fatal(const Goroutine& goroutine, const std::string& text, bool readable = true);
+  /// The scheduler takes the CPU from the goroutine's thread before it comes back from its last probe.
+  void preempt(const Goroutine& goroutine);
+  /// It runs, in user space.
+  void run(const Goroutine& goroutine);
+  /// It is taken off its CPU, by an interrupt or in a system call, at this address.
+  void take_off(const Goroutine& goroutine, mw_u64 ip);
   /// Called at each turn of a dwell or hold and at each MW_YIELD, with its name ("turn" for spins). Hooks do not nest.
   std::function<void(const std::string&)> hook;
   /// Every candidate dwells.
@@ -78,6 +84,13 @@ class Machine {
   std::vector<mw_slot> slots;
   std::vector<mw_heat> heats;
   std::vector<mw_pair> pairs;
+  std::vector<mw_left> lefts;
+  struct Thread {
+    mw_thread state = {};
+    pt_regs regs = {};  ///< of user space, as the kernel saved them when it came from there last
+  };
+  std::map<mw_u32, Thread> threads;  ///< by TID
+  mw_u32 queue_length = 1;           ///< threads on the CPU of whoever asks
   std::vector<mw_doing> doings;
   std::vector<mw_caller_count> callers;
   mw_counters counters = {};
@@ -90,6 +103,7 @@ class Machine {
   std::map<mw_u64, std::string> texts;     ///< rodata
   std::map<mw_u64, std::string> resident;  ///< text that needs no page to be brought in
   mw_u64 current = 0;                      ///< pid_tgid
+  mw_u64 random = 1;                       ///< state of bpf_get_prandom_u32
 
   void call_hook(const std::string& point);
 
