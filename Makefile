@@ -52,7 +52,7 @@ FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.cpp))
 BENCH_SRC := $(sort $(wildcard tests/bench/*_bench.cpp))
 SKEL := $(B)/gen/mapwatch.skel.h $(B)/gen/dying.skel.h $(B)/gen/self_test.skel.h
 
-.PHONY: all help deps test unit bpf-test golden e2e check check-full lint fmt bench fuzz demo install clean
+.PHONY: all help deps test unit bpf-test golden e2e check check-full lint fmt bench fuzz demo deb install clean
 all: $(B)/mapwatch ## build build/mapwatch
 
 help: ## this list
@@ -192,6 +192,15 @@ lint: ## layers, format, shellcheck
 
 fmt: ## clang-format in place
 	$(Q)git ls-files 'user/*.h' 'user/*.cpp' 'bpf/*' 'include/*.h' 'tests/*.cpp' 'tests/*.h' | xargs $(CLANG_FORMAT) -i
+
+# libbpf is linked in: Debian 12's own is too old, and a package is not to ask for backports.
+$(B)/package/mapwatch: $(B)/user/main.o $(B)/libmapwatch.a
+	$(call msg,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(LDFLAGS) -Wl,-z,relro,-z,now -o $@ $^ $(patsubst -lbpf,-l:libbpf.a,$(PKG_LIBS))
+
+deb: $(B)/package/mapwatch ## build a Debian package for this release, in build/
+	$(Q)packaging/deb $(B) $<
 
 install: $(B)/mapwatch ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(B)/mapwatch $(DESTDIR)$(PREFIX)/bin/mapwatch

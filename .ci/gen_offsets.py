@@ -81,21 +81,25 @@ def print_runtime(versions):
         print("{%d, {%s}},  // go%s" % (minor, runtime_row(entry), entry["patch"]))
 
 
+def wait_reason_lines(minor, reasons):
+    lines = ["{%d, {" % minor]
+    line = "    "
+    for reason in reasons:
+        word = '"%s", ' % reason
+        if len(line + word) > 118:
+            lines.append(line.rstrip())
+            line = "    "
+        line += word
+    return lines + [line.rstrip() + "}},"]
+
+
 def print_wait_reasons(versions):
     print("// Written by .ci/gen_offsets.py; do not edit. {first minor version, reasons by number}.")
     last = None
     for minor, entry in versions:
         reasons = entry["waitreasons"]
         if reasons != last:
-            line = "    "
-            print("{%d, {" % minor)
-            for reason in reasons:
-                word = '"%s", ' % reason
-                if len(line + word) > 118:
-                    print(line.rstrip())
-                    line = "    "
-                line += word
-            print(line.rstrip() + "}},")
+            print("\n".join(wait_reason_lines(minor, reasons)))
         last = reasons
 
 

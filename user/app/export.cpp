@@ -4,23 +4,40 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/log.h"
 #include "base/write_all.h"
 #include "cli/completion.h"
+#include "cli/manual.h"
 #include "cli/usage.h"
+#include "ops/exports.h"
 #include "report/schema.h"
 
 namespace mapwatch::app {
 namespace {
 
+struct Text {
+  std::string_view name;
+  std::string (*make)();
+};
+
+constexpr Text kTexts[] = {
+    {"dashboard", ops::dashboard}, {"rules", ops::alert_rules},
+    {"unit", ops::systemd_unit},   {"k8s", ops::kubernetes},
+    {"man", cli::manual},          {"schema", [] { return std::string(report::json_schema()); }},
+};
+
 Result<std::string> text_of(const std::vector<std::string>& what) {
   if (what.front() == "completion") {
     return cli::completion(what.back());
   }
-  if (what.front() == "schema") {
-    return std::string(report::json_schema());
+  const auto* found = std::ranges::find(kTexts, what.front(), &Text::name);
+  if (found == std::end(kTexts)) {
+    return cli::usage(fmt::format("export: there is no {}", what.front()), cli::see_help("export"));
   }
-  return cli::usage(fmt::format("export: there is no {}", what.front()), "completion SHELL, or schema");
+  return found->make();
 }
 
 Result<void> print(const std::vector<std::string>& what) {

@@ -71,7 +71,8 @@ std::vector<std::string> actions(const CommandSpec& command) {
   for (const std::string& alternative : split(command.usage, '|')) {
     const std::vector<std::string> words = split(alternative, ' ');
     const auto first = std::ranges::find_if(words, [](const std::string& word) { return !word.empty(); });
-    if (first != words.end() && std::ranges::all_of(*first, [](char c) { return c >= 'a' && c <= 'z'; })) {
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };  // k8s
+    if (first != words.end() && std::ranges::all_of(*first, plain)) {
       result.push_back(*first);
     }
   }

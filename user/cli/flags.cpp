@@ -62,8 +62,8 @@ constexpr CommandSpec kCommands[] = {
     {Command::kGate, "gate",
      "--slo FILE [--prometheus URL] [--override --reason R] | --canary GLOB --baseline GLOB [--since DUR]",
      "say by the exit status whether an error budget allows a change, or a canary is to be rolled back"},
-    {Command::kExport, "export", "completion SHELL | schema",
-     "print a completion for bash, zsh or fish, or the JSON schema of findings"},
+    {Command::kExport, "export", "dashboard | rules | unit | k8s | man | completion SHELL | schema",
+     "print what Grafana, Prometheus, systemd, Kubernetes, man, a shell or a reader of JSON needs of mapwatch"},
 };
 
 constexpr std::string_view kLaterCommands[] = {"chaos", "net"};

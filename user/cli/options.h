@@ -110,7 +110,7 @@ struct Options {
   std::string baseline;
   std::uint64_t since_ns = 3'600'000'000'000;
   // export
-  std::vector<std::string> export_what;  ///< completion SHELL, or schema
+  std::vector<std::string> export_what;  ///< one word; completion SHELL: two
 };
 
 /// What parse() decided: options to act on, or text to print and leave with `status` (help, version, --print-config).

@@ -208,7 +208,8 @@ Result<void> take_positionals(const Words& words, Options& options) {
     options.export_what = rest;
     const bool shell = !rest.empty() && rest.front() == "completion";
     if (rest.empty() || rest.size() != (shell ? 2u : 1u)) {
-      return usage("export: say what", "mapwatch export completion bash|zsh|fish | schema");
+      return usage("export: say what",
+                   "mapwatch export dashboard | rules | unit | k8s | man | completion bash|zsh|fish | schema");
     }
     return {};
   }

@@ -91,6 +91,8 @@ def completes(name):
                    f"{command}: help and completion differ in {wanted ^ got}")
         expect({"auto", "full"} <= offers(script, "mapwatch", "watch", "--sample", ""), "--sample has no words")
         expect({"text", "compact", "json"} <= offers(script, "mapwatch", "watch", "-o", ""), "-o has no words")
+        expect({"dashboard", "rules", "unit", "k8s", "man", "completion", "schema"} <= offers(script, "mapwatch", "export", ""),
+               "export has no words")
         expect({"ls", "show", "verify", "export", "rm"} <= offers(script, "mapwatch", "dossier", ""), "dossier has no words")
 
 

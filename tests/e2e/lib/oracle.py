@@ -1,5 +1,6 @@
 """Goroutines and maps against Delve, which reads the same process at the same stop, and cores that Delve wrote."""
 import json
+import subprocess
 
 from . import delve, fixtures, maps
 from .dump import dump
@@ -156,3 +157,10 @@ def register():
 
 
 register()
+
+
+@case("oracle/go-rows-are-those-of-the-tables", builds=[(fixtures.NEWEST, "plain")])
+def go_rows(context):
+    """What .ci/go_rows reads of the newest Go's own DWARF and source (pyelftools) is what user/elf has of it."""
+    done = subprocess.run([fixtures.ROOT / ".ci/go_rows", fixtures.NEWEST], capture_output=True, text=True, timeout=300)
+    expect(done.returncode == 0 and done.stdout.count(": nothing to add\n") == 3, f"{done.returncode}: {done.stdout}{done.stderr}")

@@ -70,14 +70,15 @@ class Daemon(Mapwatch):
 
 
 class Prometheus(Process):
-    """A real one, on loopback, with its data in the scratch folder; it scrapes `target`, or nobody."""
+    """A real one, on loopback, with its data in the scratch folder; it scrapes `target`, or nobody, and evaluates `rules`."""
 
-    def __init__(self, context, target=None):
+    def __init__(self, context, target=None, rules=None):
         folder = context.scratch / "prometheus"
         folder.mkdir(exist_ok=True)
         config = folder / "prometheus.yml"
         jobs = f"[{{job_name: mapwatch, static_configs: [{{targets: ['{target}']}}]}}]" if target else "[]"
-        config.write_text(f"global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: {jobs}\n")
+        config.write_text(f"global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nscrape_configs: {jobs}\n" +
+                          (f"rule_files: ['{rules}']\n" if rules else ""))
         super().__init__(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
                           "--storage.tsdb.retention.time=1000d", "--web.listen-address=127.0.0.1:0"])
         context.own(self)
@@ -86,8 +87,13 @@ class Prometheus(Process):
         self.url = "http://" + re.search(r"address=(\S+)", line)[1]
         wait_for("prometheus", lambda: get(self.url + "/-/ready")[0] == 200, 60)
 
+    def api(self, path):
+        """The data of an answer of /api/v1."""
+        status, text = get(f"{self.url}/api/v1/{path}")
+        expect(status == 200, f"{path}: {status} {text}")
+        return json.loads(text)["data"]
+
     def query(self, expression):
         """[(labels, value)]"""
-        status, text = get(self.url + "/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
-        expect(status == 200, f"{expression}: {status} {text}")
-        return [(r["metric"], float(r["value"][1])) for r in json.loads(text)["data"]["result"]]
+        result = self.api("query?" + urllib.parse.urlencode({"query": expression}))["result"]
+        return [(r["metric"], float(r["value"][1])) for r in result]
