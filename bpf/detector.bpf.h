@@ -167,43 +167,65 @@ static MW_NOINLINE int mw_report_visit(struct pt_regs* ctx, struct mw_hit* hit, 
   return mw_emit_access(ctx, hit, &side);
 }
 
-/* Step 3: stand in the map for the dwell, and see who comes. */
-static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 pair_key) {
+/* What became of a candidate. */
+enum mw_dwelt {
+  MW_DWELT_OVER = 0, /* held or not, nothing is left to do */
+  MW_DWELT_SAME = 1, /* another watch on this map was quicker */
+  MW_DWELT_BUSY = 2, /* another one was, and which map it is on could not be told yet */
+};
+
+/* Another watch was quicker: its owner is met, once it stands, if it is on this map. */
+static MW_NOINLINE int mw_lost_race(struct pt_regs* ctx, struct mw_hit* hit, enum mw_dwelt how) {
   struct mw_counters* counters = mw_counters_here();
   if (!ctx || !hit || !counters) {
     return 0;
   }
   struct mw_slot* slot = mw_slot_at(hit->index);
-  const struct mw_policy* policy = hit->policy;
   if (!slot) {
     return 0;
   }
+  struct mw_wait wait = {.slot = slot, .hit = hit};
+  bpf_loop(MW_BUSY_TURNS, (void*)mw_busy_turn, &wait, 0);
+  if (wait.visit == MW_VISIT_MET) {
+    return mw_report_visit(ctx, hit, &wait.met);
+  }
+  /* Two readers of one map are no loss, nor is a winner that was gone before it could be told which map it was in. */
+  mw_u64 map = MW_LOAD(slot->map);
+  counters->lost_slot += how == MW_DWELT_BUSY && map && map != hit->map;
+  return 0;
+}
+
+/* Step 3: stand in the map for the dwell, and see who comes. Where another watch was quicker mw_lost_race() is next;
+ * not from here, for kernels before 6.13 have 512 bytes of stack for all calls together. */
+static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 pair_key) {
+  struct mw_counters* counters = mw_counters_here();
+  if (!ctx || !hit || !counters) {
+    return MW_DWELT_OVER;
+  }
+  struct mw_slot* slot = mw_slot_at(hit->index);
+  const struct mw_policy* policy = hit->policy;
+  if (!slot) {
+    return MW_DWELT_OVER;
+  }
   counters->candidates += 1;
   if (policy->flags & MW_POLICY_MARK_ONLY) {
-    return 0;
+    return MW_DWELT_OVER;
   }
   struct mw_grant grant;
   struct mw_spin spin = {};
   spin.start = bpf_ktime_get_ns();
   mw_time_doing(hit, spin.start);
   if (!mw_allow(&grant, policy, hit, pair_key, spin.start, counters)) {
-    return 0;
+    return MW_DWELT_OVER;
   }
   mw_left_sweep(slot, hit->index);
   mw_u64 taken = mw_publish(slot, hit, &spin.standing);
   if (taken) {
-    /* The winner may be in the same map: its watch is about to stand. */
-    struct mw_wait wait = {.slot = slot, .hit = hit};
-    bpf_loop(MW_BUSY_TURNS, (void*)mw_busy_turn, &wait, 0);
-    if (wait.visit == MW_VISIT_MET || (wait.visit == MW_VISIT_LEFT && mw_visit_left(ctx, hit, wait.met.generation))) {
-      return mw_report_visit(ctx, hit, &wait.met);
-    }
-    /* Two readers of one map are no loss, nor is a winner that was gone before it could be told which map it was in. */
     if (taken == MW_BUSY) {
-      taken = MW_LOAD(slot->map);
+      return MW_DWELT_BUSY;
     }
-    counters->lost_slot += taken && taken != hit->map;
-    return 0;
+    counters->lost_slot += taken != hit->map;
+    return taken == hit->map ? MW_DWELT_SAME : MW_DWELT_OVER;
   }
   spin.slot = slot;
   spin.limit = grant.dwell_ns;
@@ -239,7 +261,7 @@ static MW_NOINLINE int mw_dwell(struct pt_regs* ctx, struct mw_hit* hit, mw_u64 
   }
   mw_count_held(hit, held);
   mw_charge(&grant, hit, held, bpf_ktime_get_ns());
-  return 0;
+  return MW_DWELT_OVER;
 }
 
 /* Remembers this access; the pair of sites' key when the map is a candidate, 0 when it is not. Racing stores are
@@ -385,7 +407,10 @@ static __always_inline int mw_on_map(struct pt_regs* ctx, mw_u64 cookie) {
     at_site->candidates += 1;
   }
   if (pair_key && visit != MW_VISIT_MET) {
-    mw_dwell(ctx, &hit, pair_key);
+    enum mw_dwelt how = (enum mw_dwelt)mw_dwell(ctx, &hit, pair_key);
+    if (how != MW_DWELT_OVER) {
+      mw_lost_race(ctx, &hit, how);
+    }
   }
   return 0;
 }

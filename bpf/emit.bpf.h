@@ -75,43 +75,6 @@ static MW_NOINLINE int mw_caller_of(mw_u32 tgid, mw_u64 g, mw_u64 map, struct mw
   return MW_LOAD(doing->note) == note;
 }
 
-struct mw_walk {
-  mw_u64* pc;
-  mw_u64 frame;
-  mw_u32 count;
-  mw_u32 pad0;
-};
-
-static long mw_walk_turn(mw_u32 turn, void* data) {
-  struct mw_walk* walk = (struct mw_walk*)data;
-  mw_u64 words[2]; /* the caller's frame, the return address */
-  if (!walk->frame || walk->count >= MW_MAX_STACK ||
-      bpf_probe_read_user(words, sizeof(words), (const void*)walk->frame) || !words[1]) {
-    return 1;
-  }
-  walk->pc[walk->count & (MW_MAX_STACK - 1)] = words[1];
-  walk->count += 1;
-  int outwards = words[0] > walk->frame;
-  walk->frame = words[0];
-  return !outwards;
-}
-
-/* The same of a thread of this process that stands still. */
-static __always_inline mw_u32 mw_stack_of_left(struct mw_stack* stack, const struct mw_left* left) {
-  mw_u32 flags = 0;
-  struct mw_walk walk = {.pc = stack->pc, .frame = left->bp, .count = 1};
-  stack->first = 0;
-  stack->pc[0] = left->ip;
-  if (left->site_class != MW_SITE_CALL) {
-    stack->pc[1] = mw_read_u64(left->sp, 0);
-    walk.count = stack->pc[1] ? 2 : 1;
-    flags |= stack->pc[1] ? 0 : MW_ACCESS_NO_RET;
-  }
-  bpf_loop(MW_MAX_STACK, (void*)mw_walk_turn, &walk, 0);
-  stack->count = walk.count;
-  return flags | (walk.count >= MW_MAX_STACK ? MW_ACCESS_STACK_CUT : 0);
-}
-
 /* What the deciding side knows of an overlap beyond the hit itself. */
 struct mw_side {
   mw_u32 role;
@@ -123,7 +86,6 @@ struct mw_side {
   mw_u64 other_g; /* 0: not known */
   mw_u64 other_pc;
   mw_u32 other_op;
-  const struct mw_left* left; /* the half is of a thread that left its watch; 0: of this one */
 };
 
 static __always_inline void mw_count_half(const struct mw_hit* hit, struct mw_counters* counters) {
@@ -134,19 +96,10 @@ static __always_inline void mw_count_half(const struct mw_hit* hit, struct mw_co
   }
 }
 
-/* 1: sent; 0: the ring is full; -1: the note of the one who left was written anew meanwhile. */
-static MW_NOINLINE int mw_emit_access(struct pt_regs* ctx, const struct mw_hit* hit, const struct mw_side* side) {
-  struct mw_counters* counters = mw_counters_here();
-  if (!ctx || !hit || !side || !counters) {
-    return 0;
-  }
+/* All but the stack. */
+static __always_inline void mw_access_fill(struct mw_access_event* event, struct pt_regs* ctx, const struct mw_hit* hit,
+                                           const struct mw_side* side) {
   const struct mw_layout* layout = hit->layout;
-  struct mw_access_event* event = (struct mw_access_event*)mw_event_reserve(sizeof(*event));
-  if (!event) {
-    mw_count_half(hit, counters);
-    counters->lost_ring += 1;
-    return 0;
-  }
   mw_head_fill(&event->head, MW_EVENT_ACCESS, sizeof(*event), side->now, ((mw_u64)hit->tgid << 32) | hit->tid,
                hit->layout_index);
   event->role = (mw_u8)side->role;
@@ -170,17 +123,30 @@ static MW_NOINLINE int mw_emit_access(struct pt_regs* ctx, const struct mw_hit* 
   event->other_op = (mw_u8)side->other_op;
   event->pad0[0] = event->pad0[1] = event->pad0[2] = 0;
   event->flags = side->other_g ? MW_ACCESS_OTHER_KNOWN : 0;
-  if (side->left) {
-    event->head.cpu = side->left->cpu;
-    event->flags |= mw_stack_of_left(&event->stack, side->left);
-    MW_YIELD(left_told);
-    if (MW_LOAD(side->left->slot) != hit->index || MW_LOAD(side->left->generation) != side->generation) {
-      mw_event_discard(event);
-      return -1;
-    }
-  } else {
-    event->flags |= mw_stack_fill(&event->stack, ctx, hit->site_class);
+}
+
+/* Reserves the event of a half and counts the half; 0: the ring is full. */
+static __always_inline struct mw_access_event* mw_access_reserve(const struct mw_hit* hit,
+                                                                 struct mw_counters* counters) {
+  struct mw_access_event* event = (struct mw_access_event*)mw_event_reserve(sizeof(*event));
+  if (!event) {
+    mw_count_half(hit, counters);
+    counters->lost_ring += 1;
   }
+  return event;
+}
+
+static MW_NOINLINE int mw_emit_access(struct pt_regs* ctx, const struct mw_hit* hit, const struct mw_side* side) {
+  struct mw_counters* counters = mw_counters_here();
+  if (!ctx || !hit || !side || !counters) {
+    return 0;
+  }
+  struct mw_access_event* event = mw_access_reserve(hit, counters);
+  if (!event) {
+    return 0;
+  }
+  mw_access_fill(event, ctx, hit, side);
+  event->flags |= mw_stack_fill(&event->stack, ctx, hit->site_class);
   mw_count_half(hit, counters);
   mw_event_submit(event);
   return 1;

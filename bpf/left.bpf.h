@@ -17,16 +17,33 @@
 
 static __always_inline struct mw_left* mw_left_of(mw_u32 slot) { return mw_left_at(slot & (MW_LEFTS - 1)); }
 
-static __always_inline mw_u64 mw_map_register(mw_u32 arg, const struct pt_regs* regs) {
-  mw_u64 ax = MW_REG(regs, ax); /* a method's map, an iterator */
-  mw_u64 bx = MW_REG(regs, bx);
-  mw_u64 cx = MW_REG(regs, cx);
+static __always_inline mw_u64 mw_map_register(mw_u32 arg, const struct pt_regs* ctx) {
+  mw_u64 ax = MW_REG(ctx, ax); /* a method's map, an iterator */
+  mw_u64 bx = MW_REG(ctx, bx);
+  mw_u64 cx = MW_REG(ctx, cx);
   return arg == MW_ARG_FUNC ? bx : arg == MW_ARG_ITER_INIT ? cx : ax;
 }
 
+/* Saved registers of another thread, one by one: all of them would take a third of a program's stack. */
+static __always_inline mw_u64 mw_saved(mw_u64 regs, mw_u64 offset) {
+  mw_u64 value = 0;
+  return bpf_probe_read_kernel(&value, sizeof(value), (const void*)(regs + offset)) ? 0 : value;
+}
+#define MW_SAVED(regs, name) mw_saved(regs, __builtin_offsetof(struct pt_regs, name))
+
+static __always_inline mw_u64 mw_saved_map_register(mw_u32 arg, mw_u64 regs) {
+  if (arg == MW_ARG_FUNC) {
+    return MW_SAVED(regs, bx);
+  }
+  return arg == MW_ARG_ITER_INIT ? MW_SAVED(regs, cx) : MW_SAVED(regs, ax);
+}
+
 /* Notes where this thread stands, for the watch of `generation` that it leaves. */
-static __always_inline int mw_left_note(const struct mw_hit* hit, const struct pt_regs* ctx, mw_u32 generation,
-                                        mw_u64 watch_ns, mw_u64 held_ns) {
+static MW_NOINLINE int mw_left_note(const struct mw_hit* hit, struct pt_regs* ctx, mw_u32 generation, mw_u64 watch_ns,
+                                    mw_u64 held_ns) {
+  if (!hit || !ctx) {
+    return 0;
+  }
   struct mw_left* left = mw_left_of(hit->index);
   if (!left) {
     return 0;
@@ -70,25 +87,22 @@ static MW_NOINLINE int mw_left_stands(struct mw_left* left) {
   if (!left) {
     return 0;
   }
-  struct mw_thread before;
-  struct mw_thread after;
-  struct pt_regs regs;
-  if (mw_thread_look(left->task, &before) || before.on_cpu || before.tid != left->tid || before.tgid != left->tgid) {
+  struct mw_thread thread;
+  if (mw_thread_look(left->task, &thread) || thread.on_cpu || thread.tid != left->tid || thread.tgid != left->tgid) {
     return 0;
   }
+  mw_u64 switches = thread.switches;
   MW_YIELD(left_looked);
-  if (bpf_probe_read_kernel(&regs, sizeof(regs), (const void*)left->regs)) {
+  mw_u64 ip = MW_SAVED(left->regs, ip);
+  int at_entry =
+      left->site_class == MW_SITE_CALL ? ip == left->ip || ip == left->target : ip - left->ip <= MW_PROLOGUE_BYTES;
+  if (!at_entry || MW_SAVED(left->regs, r14) != left->g ||
+      mw_saved_map_register(left->arg, left->regs) != left->map_register) {
     return 0;
   }
   MW_YIELD(left_read);
-  if (mw_thread_look(left->task, &after) || after.on_cpu || after.switches != before.switches ||
-      after.tid != left->tid) {
-    return 0;
-  }
-  mw_u64 ip = regs.ip;
-  int at_entry =
-      left->site_class == MW_SITE_CALL ? ip == left->ip || ip == left->target : ip - left->ip <= MW_PROLOGUE_BYTES;
-  return at_entry && regs.r14 == left->g && mw_map_register(left->arg, &regs) == left->map_register;
+  return !mw_thread_look(left->task, &thread) && !thread.on_cpu && thread.switches == switches &&
+         thread.tid == left->tid;
 }
 
 /* Takes down a watch that was left; whoever comes first does. */
@@ -108,6 +122,67 @@ static __always_inline void mw_left_sweep(struct mw_slot* slot, mw_u32 index) {
   if (!left || left->slot != index || left->generation != MW_MEET_GEN(meet) || !mw_left_stands(left)) {
     mw_left_clear(slot, meet);
   }
+}
+
+struct mw_walk {
+  mw_u64* pc;
+  mw_u64 frame;
+  mw_u32 count;
+  mw_u32 pad0;
+};
+
+static long mw_walk_turn(mw_u32 turn, void* data) {
+  struct mw_walk* walk = (struct mw_walk*)data;
+  mw_u64 words[2]; /* the caller's frame, the return address */
+  if (!walk->frame || walk->count >= MW_MAX_STACK ||
+      bpf_probe_read_user(words, sizeof(words), (const void*)walk->frame) || !words[1]) {
+    return 1;
+  }
+  walk->pc[walk->count & (MW_MAX_STACK - 1)] = words[1];
+  walk->count += 1;
+  int outwards = words[0] > walk->frame;
+  walk->frame = words[0];
+  return !outwards;
+}
+
+/* The stack of a thread of this process that stands still, as mw_stack_fill() has that of this one. */
+static __always_inline mw_u32 mw_stack_of_left(struct mw_stack* stack, const struct mw_left* left) {
+  mw_u32 flags = 0;
+  struct mw_walk walk = {.pc = stack->pc, .frame = left->bp, .count = 1};
+  stack->first = 0;
+  stack->pc[0] = left->ip;
+  if (left->site_class != MW_SITE_CALL) {
+    stack->pc[1] = mw_read_u64(left->sp, 0);
+    walk.count = stack->pc[1] ? 2 : 1;
+    flags |= stack->pc[1] ? 0 : MW_ACCESS_NO_RET;
+  }
+  bpf_loop(MW_MAX_STACK, (void*)mw_walk_turn, &walk, 0);
+  stack->count = walk.count;
+  return flags | (walk.count >= MW_MAX_STACK ? MW_ACCESS_STACK_CUT : 0);
+}
+
+/* 1: sent; 0: the ring is full; -1: the note was written anew meanwhile. */
+static MW_NOINLINE int mw_emit_left(struct pt_regs* ctx, const struct mw_hit* hit, const struct mw_side* side,
+                                    struct mw_left* left) {
+  struct mw_counters* counters = mw_counters_here();
+  if (!ctx || !hit || !side || !left || !counters) {
+    return 0;
+  }
+  struct mw_access_event* event = mw_access_reserve(hit, counters);
+  if (!event) {
+    return 0;
+  }
+  mw_access_fill(event, ctx, hit, side);
+  event->head.cpu = left->cpu;
+  event->flags |= mw_stack_of_left(&event->stack, left);
+  MW_YIELD(left_told);
+  if (MW_LOAD(left->slot) != hit->index || MW_LOAD(left->generation) != side->generation) {
+    mw_event_discard(event);
+    return -1;
+  }
+  mw_count_half(hit, counters);
+  mw_event_submit(event);
+  return 1;
 }
 
 /* The half of the one who stands, told by the one who came. */
@@ -130,8 +205,7 @@ static MW_NOINLINE int mw_left_report(struct pt_regs* ctx, const struct mw_hit* 
   side.now = bpf_ktime_get_ns();
   side.watch_ns = left->watch_ns;
   side.held_ns = left->held_ns;
-  side.left = left;
-  return mw_emit_access(ctx, &hit, &side);
+  return mw_emit_left(ctx, &hit, &side, left);
 }
 
 /* A watch that was left, of another goroutine, on the map of this hit. True: it stands, and its half is told. Else it
