@@ -106,6 +106,7 @@ def image(context):
 INSIDE = r"""
 set -e
 export DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin
+apt-get update -q > /dev/null
 apt-get install -y -q --no-install-recommends /mapwatch.deb > /install.log 2>&1 || { tail -n 30 /install.log; exit 1; }
 mapwatch --version
 mapwatch doctor || test $? = 3
