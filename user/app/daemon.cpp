@@ -12,6 +12,7 @@
 #include "app/history_writer.h"
 #include "app/host_watch.h"
 #include "app/metrics_sampler.h"
+#include "app/report_thread.h"
 #include "app/state_dir.h"
 #include "base/listen_address.h"
 #include "base/log.h"
@@ -122,11 +123,21 @@ class Daemon {
     snapshot.reloads_good = reloads_good_;
     snapshot.reloads_bad = reloads_bad_;
     status_ = status_line(snapshot);
-    history_.take(snapshot, last);
+    keep(snapshot, last);
     if (exporter_) {
       exporter_->publish(TRY(metrics::to_text(snapshot)));
     }
     return {};
+  }
+
+  /// By a thread of its own: a disk that hangs must not hold up the loop. What it does not get to is in the next row.
+  void keep(const metrics::Snapshot& snapshot, bool last) {
+    if (last || history_thread_.waiting() == 0) {
+      history_thread_.post([this, snapshot, last] { history_.take(snapshot, last); });
+    }
+    if (last) {
+      history_thread_.drain();
+    }
   }
 
   Result<void> loop() {
@@ -168,6 +179,7 @@ class Daemon {
   std::optional<EventLoop> loop_;
   std::unique_ptr<ops::Exporter> exporter_;
   HistoryWriter history_;
+  ReportThread history_thread_;  // alone with the history
   std::optional<MetricsSampler> sampler_;  // outlives what tells it of findings
   std::unique_ptr<HostWatch> host_;
   std::uint64_t sampled_ns_ = 0;
