@@ -177,12 +177,16 @@ const Program::RuntimeFacts* Program::runtime() const {
       return runtime_.get();
     }
   }
-  const auto program = parsed();
-  const std::lock_guard lock(mutex_);
-  if (!runtime_ && program) {
-    runtime_ = std::make_unique<RuntimeFacts>(
+  // Not under the lock, for which the event loop may wait. Two callers at once both find it out.
+  std::unique_ptr<RuntimeFacts> found;
+  if (const auto program = parsed()) {
+    found = std::make_unique<RuntimeFacts>(
         RuntimeFacts{program->binary.runtime_layout(), program->binary.runtime_globals()});
     program->file->forget_pages();
+  }
+  const std::lock_guard lock(mutex_);
+  if (!runtime_) {
+    runtime_ = std::move(found);
   }
   return runtime_.get();
 }

@@ -1,14 +1,17 @@
 #include "app/report_thread.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "base/signals.h"
 
 namespace mapwatch::app {
 
-ReportThread::ReportThread() {
+ReportThread::ReportThread(int nice) {
   const SignalsBlocked blocked;
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this, nice] { run(nice); });
 }
 
 ReportThread::~ReportThread() {
@@ -40,6 +43,11 @@ void ReportThread::post(std::function<void()> work) {
   changed_.notify_all();
 }
 
+void ReportThread::clear() {
+  const std::lock_guard lock(mutex_);
+  queue_.clear();
+}
+
 void ReportThread::drain() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
@@ -55,7 +63,11 @@ std::size_t ReportThread::waiting() const {
   return queue_.size();
 }
 
-void ReportThread::run() {
+void ReportThread::run(int nice) {
+  if (nice != 0) {
+    // Of one thread, on Linux. Where it is refused the work is as urgent as the rest.
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), ::getpriority(PRIO_PROCESS, 0) + nice);
+  }
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });

@@ -1,4 +1,4 @@
-// Symbols and output are slow; the thread that drains the ring must not be. Work is done here in the order it was
+// Symbols, output and disks are slow; the thread that drains the ring must not be. Work is done here in the order it was
 // given.
 #pragma once
 
@@ -13,7 +13,8 @@ namespace mapwatch::app {
 
 class ReportThread {
  public:
-  ReportThread();
+  /// `nice`: added to the thread's own (setpriority(2)), for work that must not hold up the others.
+  explicit ReportThread(int nice = 0);
   ~ReportThread();
   ReportThread(const ReportThread&) = delete;
   ReportThread& operator=(const ReportThread&) = delete;
@@ -22,6 +23,8 @@ class ReportThread {
   void post_finding(std::function<void()> work);
   /// What must not be lost: processes that come and go.
   void post(std::function<void()> work);
+  /// Forgets what is not begun.
+  void clear();
   /// Returns when all that was posted before is done.
   void drain();
   std::uint64_t refused() const;
@@ -30,7 +33,7 @@ class ReportThread {
 
  private:
   static constexpr std::size_t kMaxQueued = 65536;
-  void run();
+  void run(int nice);
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -168,7 +168,7 @@ Result<void> Watcher::add(int pid, Match reach) {
   }
   if (options_.on_crash != "none") {
     // Now, rather than while the process stands still, but not beside the attaching.
-    reports_.post([program = arm->program()] { (void)program->runtime(); });
+    beforehand_.post([program = arm->program()] { (void)program->runtime(); });
   }
   targets_.insert_or_assign(pid, std::move(watched));
   return {};

@@ -129,6 +129,8 @@ class Watcher {
   std::uint64_t disabled() const { return disabled_; }
 
  private:
+  static constexpr int kNicer = 10;  ///< of threads whose work nobody waits for
+
   struct Watched {
     attach::Target target;
     attach::TargetLock lock;
@@ -209,6 +211,9 @@ class Watcher {
   Observer observer_;
   std::function<void(std::uint64_t)> attached_;
   bool finished_ = false;
+  /// What a crash would need, found out beforehand: takes 30 ms a program, seconds where the CPUs are busy, and no
+  /// warning may wait for that.
+  ReportThread beforehand_{kNicer};
   ReportThread reports_;  // last: its work uses all of the above
 };
 

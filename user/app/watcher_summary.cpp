@@ -82,6 +82,7 @@ void Watcher::finish() {
     return;
   }
   finished_ = true;
+  beforehand_.clear();
   cpu_.read_all();
   const Governor::Totals totals = governor_->totals();
   armed_at_end_ = totals.sites_armed;
