@@ -155,6 +155,26 @@ def one_cpu_later(context):
     finish(mapwatch, target)
 
 
+@case("trap/one-cpu-by-taskset-before-the-race", builds=[(NEWEST, "plain")])
+def one_cpu_race(context):
+    """Its threads take turns on one CPU: only who is taken off it where it stands can be met by the other one."""
+    for _ in range(30):
+        target = context.own(Target(build(NEWEST), "write_write", pace="1ms"))
+        mapwatch = Mapwatch(context, "watch", "-p", target.pid, "--sample", "full").attached(target.pid)
+        subprocess.run(["taskset", "-a", "-p", "-c", "0", str(target.pid)], check=True, stdout=subprocess.DEVNULL)
+        target.release()
+        mapwatch.wait_hazard(4)
+        mapwatch.stop()
+        target.close()
+        for hazard in mapwatch.kind("hazard"):
+            if hazard["evidence"] == "watch":
+                sides = [[frame["func"] for frame in access["stack"]] for access in hazard["accesses"]]
+                expect({side[1] for side in sides} <= {"main.writeWriteA", "main.writeWriteB"}, f"called from {sides}")
+                expect(all(side[-1].startswith("main.(*control).spawn") for side in sides), f"stacks: {sides}")
+                return
+    raise AssertionError("no hazard of two threads of one CPU in 30 runs")
+
+
 @case("trap/gomaxprocs-1", builds=[(NEWEST, "plain")])
 def gomaxprocs(context):
     target = correct(context, NEWEST, "write_write_mutex", env={"GOMAXPROCS": "1"})
