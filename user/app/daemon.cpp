@@ -179,7 +179,7 @@ class Daemon {
   std::optional<EventLoop> loop_;
   std::unique_ptr<ops::Exporter> exporter_;
   HistoryWriter history_;
-  ReportThread history_thread_;  // alone with the history
+  ReportThread history_thread_;            // alone with the history
   std::optional<MetricsSampler> sampler_;  // outlives what tells it of findings
   std::unique_ptr<HostWatch> host_;
   std::uint64_t sampled_ns_ = 0;

@@ -1,5 +1,5 @@
-// Symbols, output and disks are slow; the thread that drains the ring must not be. Work is done here in the order it was
-// given.
+// Symbols, output and disks are slow; the thread that drains the ring must not be. Work is done here in the order it
+// was given.
 #pragma once
 
 #include <condition_variable>
