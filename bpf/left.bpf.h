@@ -94,10 +94,16 @@ static MW_NOINLINE int mw_left_stands(struct mw_left* left) {
   mw_u64 switches = thread.switches;
   MW_YIELD(left_looked);
   mw_u64 ip = MW_SAVED(left->regs, ip);
-  int at_entry =
-      left->site_class == MW_SITE_CALL ? ip == left->ip || ip == left->target : ip - left->ip <= MW_PROLOGUE_BYTES;
+  int called = left->site_class == MW_SITE_CALL && ip == left->target;
+  int at_entry = left->site_class == MW_SITE_CALL ? called || ip == left->ip : ip - left->ip <= MW_PROLOGUE_BYTES;
   if (!at_entry || MW_SAVED(left->regs, r14) != left->g ||
       mw_saved_map_register(left->arg, left->regs) != left->map_register) {
+    return 0;
+  }
+  /* The same frame, so that the stack that is told is its own: a later operation of its at this place, beyond a limit
+   * and so not looked at, may have come from another call. */
+  if (MW_SAVED(left->regs, sp) - left->sp + 8 > 16 || MW_SAVED(left->regs, bp) != left->bp ||
+      (called && mw_read_u64(left->sp, 0) != left->ip + MW_CALL_BYTES)) {
     return 0;
   }
   MW_YIELD(left_read);

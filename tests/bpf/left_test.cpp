@@ -95,6 +95,16 @@ TEST_F(LeftTest, WhoStandsThereForAnotherMapOrAsAnotherGoroutineIsNot) {
   EXPECT_EQ(stood.r14, kA.g);
 }
 
+// An operation beyond the limit is not looked at, so the watch stays: it must not be told with that one's frame.
+TEST_F(LeftTest, WhoStandsThereInAnotherFrameIsNot) {
+  for (const auto change : {+[](pt_regs& regs) { regs.sp -= 64; }, +[](pt_regs& regs) { regs.bp += 64; }}) {
+    const GoMap& map = left_by_a();
+    machine_.preempt(kA);
+    change(machine_.threads[kA.tid].regs);
+    EXPECT_EQ(after_b_comes(map).size(), 0u);
+  }
+}
+
 TEST_F(LeftTest, ItsThreadRunsWhileOneLooks) {
   const std::pair<const char*, std::function<void(Machine&)>> changes[] = {
       {"left_looked", [](Machine& m) { m.run(kA); }},
@@ -213,10 +223,25 @@ TEST_F(LeftTest, AtACallItStandsBeforeOrBehindTheJump) {
     machine_.hit(kB, MW_OP_WRITE, map, MW_SITE_CALL);
     machine_.hit(kA, MW_OP_WRITE, map, MW_SITE_CALL);
     machine_.take_off(kA, ip);
+    machine_.words[Machine::stack_of(kA) - 8] = kProbe + 5;  // what the call pushed
     machine_.events.clear();
     machine_.hit(kB, MW_OP_WRITE, map, MW_SITE_CALL);
     EXPECT_EQ(machine_.events.size(), met) << std::hex << ip;
   }
+}
+
+TEST_F(LeftTest, AnotherCallOfTheSameFunctionIsNot) {
+  constexpr mw_u64 kProbe = 0x400100;
+  constexpr mw_u32 kDisplacement = 0x5000;
+  machine_.resident[kProbe + 1] = std::string(reinterpret_cast<const char*>(&kDisplacement), sizeof(kDisplacement));
+  const GoMap& map = machine_.new_map();
+  machine_.hit(kB, MW_OP_WRITE, map, MW_SITE_CALL);
+  machine_.hit(kA, MW_OP_WRITE, map, MW_SITE_CALL);
+  machine_.take_off(kA, kProbe + 5 + kDisplacement);
+  machine_.words[Machine::stack_of(kA) - 8] = kProbe + 0x40;
+  machine_.events.clear();
+  machine_.hit(kB, MW_OP_WRITE, map, MW_SITE_CALL);
+  EXPECT_EQ(machine_.events.size(), 0u);
 }
 
 }  // namespace
