@@ -64,7 +64,7 @@ deps: ## install what the build and the tests need (Debian 12, 13)
 # ---- BPF ----
 # No CO-RE: the one kernel structure read is pt_regs, whose layout is the processor's ABI, and without relocations no
 # kernel needs BTF.
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) include/mapwatch/abi.h vmlinux/x86/vmlinux.h
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard include/mapwatch/*.h) vmlinux/x86/vmlinux.h
 	$(call msg,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -DBPF_NO_PRESERVE_ACCESS_INDEX -O2 -g -std=gnu11 -Wall -Wextra -Wshadow -Werror \
@@ -122,7 +122,7 @@ $(B)/tests/mapdump: $(B)/tests/tools/mapdump.o $(B)/libmapwatch.a
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # The detector's BPF headers, compiled for this machine with sanitizers: no kernel, no root.
-$(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) include/mapwatch/abi.h
+$(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) $(wildcard include/mapwatch/*.h)
 	$(call msg,CLANG++,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -Wall -Wextra -Wshadow -Werror -Wno-unused-parameter -Wno-unused-function \

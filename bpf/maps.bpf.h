@@ -4,10 +4,10 @@
 #define MAPWATCH_MAPS_BPF_H
 
 #include <vmlinux.h>
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include <mapwatch/abi.h>
+#include <mapwatch/kernel_offsets.h>
 #include <slot.bpf.h>
 
 #define MW_NOINLINE __attribute__((noinline))
@@ -169,42 +169,38 @@ static __always_inline struct mw_left* mw_left_at(mw_u32 index) {
   return (struct mw_left*)bpf_map_lookup_elem(&mw_lefts, &index);
 }
 
-/* Of a task that may be gone: then what is read is no thread's, or another one's. Not 0: it could not be read. */
-static __always_inline long mw_thread_look(mw_u64 address, struct mw_thread* thread) {
-  struct task_struct* task = (struct task_struct*)address;
-  mw_u64 voluntary = 0;
-  mw_u64 other = 0;
-  int on_cpu = 1;
-  if (!bpf_core_field_exists(task->on_cpu) || bpf_core_read(&on_cpu, sizeof(on_cpu), &task->on_cpu) ||
-      bpf_core_read(&voluntary, sizeof(voluntary), &task->nvcsw) ||
-      bpf_core_read(&other, sizeof(other), &task->nivcsw) ||
-      bpf_core_read(&thread->tid, sizeof(thread->tid), &task->pid) ||
-      bpf_core_read(&thread->tgid, sizeof(thread->tgid), &task->tgid)) {
-    return -1;
-  }
-  thread->on_cpu = on_cpu != 0;
-  thread->switches = voluntary + other;
-  return 0;
+/* Filled by the user side before the load: no CO-RE relocation, for a kernel without BTF is watched all the same. */
+const volatile struct mw_kernel_offsets mw_offsets = {};
+
+static __always_inline mw_u64 mw_kernel_word(mw_u64 address, mw_u32 size, long* failed) {
+  mw_u64 value = 0;
+  *failed |= bpf_probe_read_kernel(&value, size, (const void*)address);
+  return value;
 }
 
-/* kernel/sched/sched.h before 6.14 */
-struct cfs_rq___before {
-  unsigned int h_nr_running;
-} __attribute__((preserve_access_index));
+/* Of a task that may be gone: then what is read is no thread's, or another one's. Not 0: it could not be read. */
+static __always_inline long mw_thread_look(mw_u64 task, struct mw_thread* thread) {
+  long failed = 0;
+  if (!mw_offsets.known) {
+    return -1;
+  }
+  thread->on_cpu = mw_kernel_word(task + mw_offsets.on_cpu, sizeof(mw_u32), &failed) != 0;
+  thread->switches = mw_kernel_word(task + mw_offsets.nvcsw, sizeof(mw_u64), &failed) +
+                     mw_kernel_word(task + mw_offsets.nivcsw, sizeof(mw_u64), &failed);
+  thread->tid = (mw_u32)mw_kernel_word(task + mw_offsets.pid, sizeof(mw_u32), &failed);
+  thread->tgid = (mw_u32)mw_kernel_word(task + mw_offsets.tgid, sizeof(mw_u32), &failed);
+  return failed;
+}
 
 /* Where the kernel counts the threads of this thread's group that run or wait on its CPU, which the caller keeps. 0
- * where it does not. */
+ * where that is not known. */
 static __always_inline mw_u64 mw_cpu_queue(void) {
-  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
-  if (!bpf_core_field_exists(task->se.cfs_rq)) {
-    return 0; /* CONFIG_FAIR_GROUP_SCHED is off */
+  long failed = 0;
+  if (!mw_offsets.cfs_rq) {
+    return 0;
   }
-  struct cfs_rq* queue = BPF_CORE_READ(task, se.cfs_rq);
-  if (bpf_core_field_exists(queue->h_nr_runnable)) {
-    return (mw_u64)&queue->h_nr_runnable;
-  }
-  struct cfs_rq___before* before = (struct cfs_rq___before*)queue;
-  return bpf_core_field_exists(before->h_nr_running) ? (mw_u64)&before->h_nr_running : 0;
+  mw_u64 queue = mw_kernel_word(bpf_get_current_task() + mw_offsets.cfs_rq, sizeof(mw_u64), &failed);
+  return failed || !queue ? 0 : queue + mw_offsets.runnable;
 }
 
 static __always_inline mw_u32 mw_cpu_queue_length(mw_u64 queue) {

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "attach/kernel_impl.h"
+#include "attach/kernel_offsets.h"
 #include "attach/shield.h"
 
 namespace mapwatch::attach {
@@ -131,6 +132,7 @@ Result<Kernel> Kernel::load(const Options& options) {
       error != 0) {
     return fail_errno(fmt::format("ring buffer of {} bytes", options.ring_size), -error, "give --ring-size 8M");
   }
+  skeleton->rodata->mw_offsets = kernel_offsets();
   if (const int error = mapwatch_bpf__load(skeleton); error != 0) {
     return load_error(-error);
   }

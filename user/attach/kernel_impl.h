@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "attach/kernel.h"
+#include "attach/kernel_offsets.h"
 #include "attach/slots.h"
 #include "mapwatch.skel.h"
 
