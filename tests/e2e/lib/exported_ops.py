@@ -112,8 +112,10 @@ def seen_by_prometheus(context, rules=None):
     counted = lambda: sum(value for _, value in server.query(f'increase(mapwatch_hazards_total{{exe="{racy}"}}[10m])'))
     # Each run that crashes and the sightings that came before; until both are seen to rise.
     crashed = lambda: sum(value for _, value in server.query(f'increase(mapwatch_crashes_total{{exe="{racy}"}}[10m])'))
+    # The first one may be attached before the first scrape: then a second one is needed to be seen to come.
+    came = lambda: sum(value for _, value in server.query("increase(mapwatch_attach_duration_seconds_count[1m])"))
     end = time.monotonic() + 120
-    while time.monotonic() < end and not (counted() > 0 and crashed() > 0):
+    while time.monotonic() < end and not (counted() > 0 and crashed() > 0 and came() > 0):
         target = context.own(Target(racy, "write_read", pace="500us"))
         daemon.attached(target.pid)
         # Prometheus must have seen the 0 from which it counts.
