@@ -61,6 +61,8 @@ static MW_NOINLINE int mw_left_note(const struct mw_hit* hit, struct pt_regs* ct
   left->g = hit->g;
   left->type = hit->type;
   left->map_register = mw_map_register(hit->arg, ctx);
+  left->map = hit->map;
+  left->map_at = hit->arg == MW_ARG_ITER ? left->map_register + hit->layout->iter_map : 0;
   left->ip = ip;
   left->target = ip + MW_CALL_BYTES + (mw_u64)(mw_s64)(int)displacement;
   left->sp = mw_return_slot(hit, ctx);
@@ -98,6 +100,10 @@ static MW_NOINLINE int mw_left_stands(struct mw_left* left) {
   int at_entry = left->site_class == MW_SITE_CALL ? called || ip == left->ip : ip - left->ip <= MW_PROLOGUE_BYTES;
   if (!at_entry || MW_SAVED(left->regs, r14) != left->g ||
       mw_saved_map_register(left->arg, left->regs) != left->map_register) {
+    return 0;
+  }
+  /* An iterator on the stack may be another map's by now. */
+  if (left->map_at && mw_read_u64(left->map_at, 0) != left->map) {
     return 0;
   }
   /* The same frame, so that the stack that is told is its own: a later operation of its at this place, beyond a limit

@@ -63,9 +63,11 @@ struct mw_left {
   mw_u64 g;            /* R14 */
   mw_u64 type;         /* as in mw_hit */
   mw_u64 map_register; /* the map, or the iterator that knows it */
-  mw_u64 ip;           /* of the probe */
-  mw_u64 target;       /* at a call: where it goes to */
-  mw_u64 sp;           /* where the return address lies */
+  mw_u64 map;
+  mw_u64 map_at; /* where the iterator has it; 0: the register is the map */
+  mw_u64 ip;     /* of the probe */
+  mw_u64 target; /* at a call: where it goes to */
+  mw_u64 sp;     /* where the return address lies */
   mw_u64 bp;
   mw_u64 watch_ns;
   mw_u64 held_ns;
@@ -81,7 +83,7 @@ struct mw_left {
   mw_u16 cpu;
   mw_u16 pad1[3];
 };
-MW_ASSERT_SIZE(struct mw_left, 120);
+MW_ASSERT_SIZE(struct mw_left, 136);
 
 /* A thread as the scheduler has it. */
 struct mw_thread {

@@ -105,6 +105,21 @@ TEST_F(LeftTest, WhoStandsThereInAnotherFrameIsNot) {
   }
 }
 
+// Maps that are iterated over one after the other, by one iterator on the stack: at the second one it stands at the
+// same place with the same registers, and the first map's watch is still in its slot.
+TEST_F(LeftTest, WhoseIteratorIsAnotherMapsByNowIsNot) {
+  constexpr mw_u64 kIterator = 0xc000200000ull;
+  for (const bool other : {false, true}) {
+    const GoMap& map = machine_.new_map();
+    machine_.hit(kB, MW_OP_WRITE, map);
+    machine_.words[kIterator + machine_.layout.iter_map] = map.address;
+    machine_.iterate(kA, kIterator);
+    machine_.preempt(kA);
+    machine_.words[kIterator + machine_.layout.iter_map] = map.address + (other ? 0x1000 : 0);
+    EXPECT_EQ(after_b_comes(map).size(), other ? 0u : 2u);
+  }
+}
+
 TEST_F(LeftTest, ItsThreadRunsWhileOneLooks) {
   const std::pair<const char*, std::function<void(Machine&)>> changes[] = {
       {"left_looked", [](Machine& m) { m.run(kA); }},
