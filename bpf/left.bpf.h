@@ -17,13 +17,6 @@
 
 static __always_inline struct mw_left* mw_left_of(mw_u32 slot) { return mw_left_at(slot & (MW_LEFTS - 1)); }
 
-static __always_inline mw_u64 mw_map_register(mw_u32 arg, const struct pt_regs* ctx) {
-  mw_u64 ax = MW_REG(ctx, ax); /* a method's map, an iterator */
-  mw_u64 bx = MW_REG(ctx, bx);
-  mw_u64 cx = MW_REG(ctx, cx);
-  return arg == MW_ARG_FUNC ? bx : arg == MW_ARG_ITER_INIT ? cx : ax;
-}
-
 /* Saved registers of another thread, one by one: all of them would take a third of a program's stack. */
 static __always_inline mw_u64 mw_saved(mw_u64 regs, mw_u64 offset) {
   mw_u64 value = 0;
@@ -60,9 +53,8 @@ static MW_NOINLINE int mw_left_note(const struct mw_hit* hit, struct pt_regs* ct
   left->regs = (mw_u64)ctx;
   left->g = hit->g;
   left->type = hit->type;
-  left->map_register = mw_map_register(hit->arg, ctx);
   left->map = hit->map;
-  left->map_at = hit->arg == MW_ARG_ITER ? left->map_register + hit->layout->iter_map : 0;
+  left->map_at = hit->arg == MW_ARG_ITER ? hit->type + hit->layout->iter_map : 0;
   left->ip = ip;
   left->target = ip + MW_CALL_BYTES + (mw_u64)(mw_s64)(int)displacement;
   left->sp = mw_return_slot(hit, ctx);
@@ -99,7 +91,7 @@ static MW_NOINLINE int mw_left_stands(struct mw_left* left) {
   int called = left->site_class == MW_SITE_CALL && ip == left->target;
   int at_entry = left->site_class == MW_SITE_CALL ? called || ip == left->ip : ip - left->ip <= MW_PROLOGUE_BYTES;
   if (!at_entry || MW_SAVED(left->regs, r14) != left->g ||
-      mw_saved_map_register(left->arg, left->regs) != left->map_register) {
+      mw_saved_map_register(left->arg, left->regs) != (left->map_at ? left->type : left->map)) {
     return 0;
   }
   /* An iterator on the stack may be another map's by now. */

@@ -58,13 +58,12 @@ MW_ASSERT_SIZE(struct mw_pair, 16);
 #define MW_LEFTS 4096u
 #define MW_NO_SLOT 0xffffffffu
 struct mw_left {
-  mw_u64 task;         /* its struct task_struct */
-  mw_u64 regs;         /* its struct pt_regs, on its kernel stack: registers of user space whenever it does not run */
-  mw_u64 g;            /* R14 */
-  mw_u64 type;         /* as in mw_hit */
-  mw_u64 map_register; /* the map, or the iterator that knows it */
+  mw_u64 task; /* its struct task_struct */
+  mw_u64 regs; /* its struct pt_regs, on its kernel stack: registers of user space whenever it does not run */
+  mw_u64 g;    /* R14 */
+  mw_u64 type; /* as in mw_hit */
   mw_u64 map;
-  mw_u64 map_at; /* where the iterator has it; 0: the register is the map */
+  mw_u64 map_at; /* where the iterator, `type`, has it; 0: a register is the map */
   mw_u64 ip;     /* of the probe */
   mw_u64 target; /* at a call: where it goes to */
   mw_u64 sp;     /* where the return address lies */
@@ -83,7 +82,7 @@ struct mw_left {
   mw_u16 cpu;
   mw_u16 pad1[3];
 };
-MW_ASSERT_SIZE(struct mw_left, 136);
+MW_ASSERT_SIZE(struct mw_left, 128);
 
 /* A thread as the scheduler has it. */
 struct mw_thread {
