@@ -68,7 +68,7 @@ Published Publisher::publish_hazard(const correlate::Hazard& hazard, std::option
   if (shown_.size() < kMaxIds) {
     shown_.insert(hazard.id);
   }
-  if (options_.max_reports && written_ >= *options_.max_reports) {
+  if (want_stop_ || (options_.max_reports && written_ >= *options_.max_reports)) {
     return Published::kHeldBack;
   }
   Report report(std::move(built));
@@ -89,6 +89,9 @@ Published Publisher::publish_crash(const correlate::Crash& crash, std::optional<
   CrashReport built = build_crash(crash, symbols_, subject(crash.tgid), printed_);
   if (on_crash_) {
     on_crash_(built);
+  }
+  if (want_stop_) {
+    return Published::kHeldBack;
   }
   Report report(std::move(built));
   const Published outcome = to_published(writer_.write(report));

@@ -20,15 +20,15 @@
 namespace mapwatch::report {
 
 struct PublisherOptions {
-  std::optional<std::uint64_t> max_reports;  ///< hazards written at most; crashes are always written
-  bool halt_on_first = false;                ///< want_stop() once a hazard or crash was written
+  std::optional<std::uint64_t> max_reports;  ///< hazards written at most; crashes are written all the same
+  bool halt_on_first = false;                ///< after one hazard or crash nothing more is written, and want_stop()
 };
 
 enum class Published {
   kWritten,
   kRepeat,  ///< seen before, not due to be printed again
   kSuppressed,
-  kHeldBack,  ///< beyond max_reports
+  kHeldBack,  ///< beyond max_reports, or after the first with halt_on_first
   kLost,      ///< the writer could not write it
   kClosed,    ///< nobody reads any more: detach, end quietly
 };

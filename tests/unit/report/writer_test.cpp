@@ -186,8 +186,13 @@ TEST_F(PublisherTest, HaltOnFirst) {
   Writer writer = writer_to_file(Format::kCompact);
   Publisher publisher({.max_reports = {}, .halt_on_first = true}, symbols_, writer, none_);
   EXPECT_FALSE(publisher.want_stop());
-  publisher.publish(hazard("a"));
+  EXPECT_EQ(publisher.publish(hazard("a")), Published::kWritten);
   EXPECT_TRUE(publisher.want_stop());
+  // What stood in the ring beside the first: counted, not printed.
+  EXPECT_EQ(publisher.publish(hazard("b")), Published::kHeldBack);
+  EXPECT_EQ(publisher.publish(correlate::Crash{}), Published::kHeldBack);
+  EXPECT_EQ(publisher.hazards(), 2u);
+  EXPECT_EQ(publisher.crashes(), 1u);
 }
 
 TEST_F(PublisherTest, SuppressedIsCountedAndNotAHazard) {
