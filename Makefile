@@ -33,7 +33,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
 OPT ?= -O2
 # GCC 12 takes members of an empty std::optional for uninitialised once it is instrumented (GCC bug 80635).
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -g -Wno-error=maybe-uninitialized)
-PKGS := libbpf libelf libdw zlib libarchive spdlog fmt prometheus-cpp-core libmicrohttpd libsystemd yaml-cpp sqlite3 libcurl
+PKGS := libbpf libelf libdw zlib libarchive spdlog fmt prometheus-cpp-core libmicrohttpd libsystemd yaml-cpp sqlite3 libcurl libcrypto
 # -isystem: warnings of other people's headers are not ours to mend.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # Of ncurses only the library: its flags would change how everything else is compiled.

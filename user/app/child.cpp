@@ -149,7 +149,8 @@ Result<Child::Turn> Child::reap() {
   Turn turn;
   for (;;) {
     int status = 0;
-    const pid_t pid = ::waitpid(-1, &status, WNOHANG | __WALL);
+    // Children of other threads are theirs to wait for (base/spawn.h).
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG | __WALL | __WNOTHREAD);
     if (pid == 0 || (pid < 0 && errno == ECHILD)) {
       return turn;
     }

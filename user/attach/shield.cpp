@@ -15,7 +15,7 @@
 #include <optional>
 #include <vector>
 
-#include "base/run_program.h"
+#include "base/spawn.h"
 
 namespace mapwatch::attach {
 

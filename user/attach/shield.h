@@ -34,7 +34,7 @@ class LastHolder {
  private:
   pid_t child_ = -1;  ///< -1: there could be none, and closing is what it always was
   UniqueFd let_go_;
-  std::unique_lock<std::mutex> alone_;  ///< no other process gets copies meanwhile (base/run_program.h)
+  std::unique_lock<std::mutex> alone_;  ///< no other process gets copies meanwhile (base/spawn.h)
 };
 
 /// bpf_link_create(program, 0, BPF_TRACE_UPROBE_MULTI, options) by a child that hands the link over. Killing this

@@ -2,17 +2,12 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 
 namespace mapwatch {
-
-/// Held by whoever closes descriptors and must be the last to hold them, and by run_program() while its child has
-/// copies of all (attach/shield.h: a link that is closed is to be gone).
-std::mutex& descriptor_copies();
 
 struct ProgramOutput {
   std::string text;

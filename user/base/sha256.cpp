@@ -1,104 +1,69 @@
 #include "base/sha256.h"
 
-#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
-#include <bit>
-#include <cstddef>
-#include <cstdint>
+
+#include <fmt/format.h>
 
 namespace mapwatch {
 namespace {
 
-constexpr std::size_t kBlock = 64;
+using Digest = std::array<unsigned char, SHA256_DIGEST_LENGTH>;
 
-// FIPS 180-4, 4.2.2.
-constexpr std::array<std::uint32_t, 64> kRounds = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+const unsigned char* bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
-using State = std::array<std::uint32_t, 8>;
-
-void add_block(State& state, std::string_view block) {
-  std::array<std::uint32_t, 64> w = {};
-  for (std::size_t i = 0; i < kBlock; ++i) {
-    w[i / 4] = w[i / 4] << 8 | static_cast<unsigned char>(block[i]);
-  }
-  for (std::size_t i = 16; i < w.size(); ++i) {
-    const std::uint32_t s0 = std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ w[i - 15] >> 3;
-    const std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ w[i - 2] >> 10;
-    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-  }
-  auto [a, b, c, d, e, f, g, h] = state;
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    const std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
-    const std::uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRounds[i] + w[i];
-    const std::uint32_t s0 = std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22);
-    const std::uint32_t t2 = s0 + ((a & b) ^ (a & c) ^ (b & c));
-    h = g;
-    g = f;
-    f = e;
-    e = d + t1;
-    d = c;
-    c = b;
-    b = a;
-    a = t1 + t2;
-  }
-  const State more = {a, b, c, d, e, f, g, h};
-  for (std::size_t i = 0; i < state.size(); ++i) {
-    state[i] += more[i];
-  }
+Digest digest(std::string_view data) {
+  Digest out;
+  ::SHA256(bytes(data), data.size(), out.data());
+  return out;
 }
 
-State digest(std::string_view data) {
-  State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  const std::uint64_t bits = std::uint64_t{data.size()} * 8;
-  for (; data.size() >= kBlock; data.remove_prefix(kBlock)) {
-    add_block(state, data.substr(0, kBlock));
-  }
-  std::string last(data);
-  last += static_cast<char>(0x80);
-  last.resize(last.size() + 8 <= kBlock ? kBlock : 2 * kBlock, '\0');
-  for (std::size_t i = 0; i < 8; ++i) {
-    last[last.size() - 1 - i] = static_cast<char>(bits >> (8 * i) & 0xff);
-  }
-  for (std::size_t at = 0; at < last.size(); at += kBlock) {
-    add_block(state, std::string_view(last).substr(at, kBlock));
-  }
-  return state;
+std::string base64(const Digest& digest) {
+  std::array<unsigned char, (SHA256_DIGEST_LENGTH + 2) / 3 * 4 + 1> text;  // and a NUL
+  const int length = ::EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest.size()));
+  return {text.begin(), text.begin() + length};
 }
 
 }  // namespace
 
 std::string sha256_hex(std::string_view data) {
   std::string hex;
-  for (const std::uint32_t word : digest(data)) {
-    hex += fmt::format("{:08x}", word);
+  for (const unsigned char byte : digest(data)) {
+    hex += fmt::format("{:02x}", byte);
   }
   return hex;
 }
 
-std::string sha256_base64(std::string_view data) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  std::uint32_t bits = 0;
-  unsigned count = 0;
-  for (const std::uint32_t word : digest(data)) {
-    for (int shift = 24; shift >= 0; shift -= 8) {
-      bits = bits << 8 | (word >> shift & 0xff);
-      for (count += 8; count >= 6; count -= 6) {
-        text += kDigits[bits >> (count - 6) & 0x3f];
-      }
-    }
+std::string sha256_base64(std::string_view data) { return base64(digest(data)); }
+
+std::string hmac_sha256_base64(std::string_view key, std::string_view data) {
+  Digest out;
+  unsigned length = 0;
+  ::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes(data), data.size(), out.data(), &length);
+  return base64(out);
+}
+
+std::optional<std::string> decode_base64(std::string_view text) {
+  const std::size_t digits = std::min(text.find('='), text.size());
+  const std::size_t padding = text.size() - digits;
+  // EVP_DecodeBlock skips blanks at both ends and counts padding as bytes.
+  const bool plain = std::ranges::all_of(text.substr(0, digits), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+  });
+  if (!plain || text.size() % 4 != 0 || padding > 2 ||
+      text.substr(digits) != std::string_view("==").substr(2 - padding)) {
+    return std::nullopt;
   }
-  text += kDigits[bits << (6 - count) & 0x3f];  // 256 bits are 42 digits and 4 bits
-  return text + "=";
+  std::string out(text.size() / 4 * 3, '\0');
+  if (::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes(text), static_cast<int>(text.size())) < 0) {
+    return std::nullopt;
+  }
+  out.resize(out.size() - padding);
+  return out;
 }
 
 }  // namespace mapwatch

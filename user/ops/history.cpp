@@ -1,10 +1,7 @@
 #include "ops/history.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
-
-#include "base/unique_fd.h"
 
 namespace mapwatch::ops {
 namespace {
@@ -20,39 +17,9 @@ constexpr const char* kSchema =
     " hazard_s REAL NOT NULL, crashes INTEGER NOT NULL, overhead REAL NOT NULL, PRIMARY KEY(time_s, exe)) WITHOUT "
     "ROWID;";
 
-tl::unexpected<Error> failed(sqlite3* database, const char* doing) {
-  const char* path = database != nullptr ? ::sqlite3_db_filename(database, "main") : nullptr;
-  const bool other = database != nullptr && ::sqlite3_errcode(database) == SQLITE_NOTADB;
-  return fail(ErrorKind::kFailed,
-              fmt::format("{}: {}: {}", path != nullptr ? path : "history", doing,
-                          database != nullptr ? ::sqlite3_errmsg(database) : "no memory"),
-              other ? "move it away: `mapwatch daemon` makes a new one" : "");
-}
-
-Result<void> run(sqlite3* database, const char* sql, const char* doing) {
-  if (::sqlite3_exec(database, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
-    return failed(database, doing);
-  }
-  return {};
-}
-
-struct Finalizer {
-  void operator()(sqlite3_stmt* statement) const { ::sqlite3_finalize(statement); }
-};
-using Statement = std::unique_ptr<sqlite3_stmt, Finalizer>;
-
-Result<Statement> prepare(sqlite3* database, const char* sql) {
-  sqlite3_stmt* statement = nullptr;
-  if (::sqlite3_prepare_v2(database, sql, -1, &statement, nullptr) != SQLITE_OK) {
-    return failed(database, "cannot be asked");
-  }
-  return Statement(statement);
-}
-
-Result<void> insert(sqlite3* database, std::int64_t time_s, const std::vector<HistoryRow>& rows) {
+Result<void> insert(const Database& database, std::int64_t time_s, const std::vector<HistoryRow>& rows) {
   // A clock that was set back may come to a minute again.
-  const Statement statement = TRY(prepare(
-      database,
+  const Database::Statement statement = TRY(database.prepare(
       "INSERT INTO sample VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(time_s, exe) DO UPDATE SET watched_s=watched_s+?3,"
       " hazard_s=hazard_s+?4, crashes=crashes+?5, overhead=max(overhead,?6)"));
   for (const HistoryRow& row : rows) {
@@ -63,7 +30,7 @@ Result<void> insert(sqlite3* database, std::int64_t time_s, const std::vector<Hi
     ::sqlite3_bind_int64(statement.get(), 5, static_cast<sqlite3_int64>(row.crashes));
     ::sqlite3_bind_double(statement.get(), 6, row.overhead);
     if (::sqlite3_step(statement.get()) != SQLITE_DONE) {
-      return failed(database, "cannot be written");
+      return database.failed("cannot be written");
     }
     ::sqlite3_reset(statement.get());
   }
@@ -71,7 +38,7 @@ Result<void> insert(sqlite3* database, std::int64_t time_s, const std::vector<Hi
 }
 
 /// Minutes that are old become hours, and hours that are very old go.
-Result<void> compact(sqlite3* database, std::int64_t now_s) {
+Result<void> compact(const Database& database, std::int64_t now_s) {
   const std::int64_t before = (now_s - kMinutesS) / kHourS * kHourS;
   const std::string sql = fmt::format(
       "CREATE TEMP TABLE hour AS SELECT (time_s+{0}-1)/{0}*{0} AS t, exe, sum(watched_s) AS w, sum(hazard_s) AS h,"
@@ -84,57 +51,35 @@ Result<void> compact(sqlite3* database, std::int64_t now_s) {
       "DROP TABLE hour;"
       "DELETE FROM sample WHERE time_s <= {2};",
       kHourS, before, now_s - kHoursS);
-  return run(database, sql.c_str(), "old rows cannot be put together");
+  return database.run(sql.c_str(), "old rows cannot be put together");
 }
 
 }  // namespace
 
-void History::Closer::operator()(sqlite3* database) const { ::sqlite3_close_v2(database); }
-
-History::History(History&&) noexcept = default;
-History& History::operator=(History&&) noexcept = default;
-History::~History() = default;
-
 Result<History> History::create(const std::string& path) {
-  // SQLite would make it readable by all; its companions (-wal, -shm) take over its mode.
-  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) {
-    return fail_errno(fmt::format("{} cannot be made", path));
-  }
-  sqlite3* database = nullptr;
-  const int opened = ::sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr);
-  History history{std::unique_ptr<sqlite3, Closer>(database)};
-  if (opened != SQLITE_OK) {
-    return failed(database, "cannot be opened");
-  }
-  TRY(run(database, kSchema, "is no history of mapwatch's"));
-  return history;
+  Database database = TRY(Database::create(path));
+  TRY(database.run(kSchema, "is no history of mapwatch's"));
+  return History(std::move(database));
 }
 
 Result<History> History::open(const std::string& path) {
-  sqlite3* database = nullptr;
-  const int opened = ::sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READONLY, nullptr);
-  History history{std::unique_ptr<sqlite3, Closer>(database)};
-  if (opened != SQLITE_OK) {
-    return failed(database, "cannot be opened");
-  }
-  ::sqlite3_busy_timeout(database, kBusyMs);
-  return history;
+  Database database = TRY(Database::open(path));
+  ::sqlite3_busy_timeout(database.get(), kBusyMs);
+  return History(std::move(database));
 }
 
 Result<void> History::add(std::int64_t time_s, const std::vector<HistoryRow>& rows) {
-  sqlite3* database = database_.get();
-  TRY(run(database, "BEGIN IMMEDIATE", "is locked"));
-  auto done = insert(database, time_s, rows);
+  TRY(database_.run("BEGIN IMMEDIATE", "is locked"));
+  auto done = insert(database_, time_s, rows);
   const bool due = done && (time_s - compacted_s_ >= kHourS || time_s < compacted_s_);
   if (due) {
-    done = compact(database, time_s);
+    done = compact(database_, time_s);
   }
   if (done) {
-    done = run(database, "COMMIT", "cannot be written");
+    done = database_.run("COMMIT", "cannot be written");
   }
   if (!done) {
-    (void)run(database, "ROLLBACK", "");  // what failed is told; a rollback has nothing to add
+    (void)database_.run("ROLLBACK", "");  // what failed is told; a rollback has nothing to add
     return done;
   }
   compacted_s_ = due ? time_s : compacted_s_;
@@ -142,8 +87,7 @@ Result<void> History::add(std::int64_t time_s, const std::vector<HistoryRow>& ro
 }
 
 Result<Group> History::group(const std::string& glob, std::uint64_t span_s, std::int64_t now_s) const {
-  const Statement statement = TRY(prepare(
-      database_.get(),
+  const Database::Statement statement = TRY(database_.prepare(
       "SELECT sum(watched_s), sum(hazard_s), sum(crashes), max(o) FROM (SELECT sum(watched_s) AS watched_s,"
       " sum(hazard_s) AS hazard_s, sum(crashes) AS crashes, sum(overhead*watched_s)/max(sum(watched_s),1e-9) AS o"
       " FROM sample WHERE time_s > ?1 AND time_s <= ?2 AND exe GLOB ?3 GROUP BY exe)"));
@@ -156,7 +100,7 @@ Result<Group> History::group(const std::string& glob, std::uint64_t span_s, std:
   ::sqlite3_bind_int64(statement.get(), 2, now_s);
   ::sqlite3_bind_text(statement.get(), 3, pattern.data(), static_cast<int>(pattern.size()), SQLITE_STATIC);
   if (::sqlite3_step(statement.get()) != SQLITE_ROW) {
-    return failed(database_.get(), "cannot be read");
+    return database_.failed("cannot be read");
   }
   const auto column = [&](int i) { return ::sqlite3_column_double(statement.get(), i); };
   return Group{column(0), column(1), column(2), column(3)};

@@ -2,16 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/database.h"
 #include "base/result.h"
 #include "ops/canary.h"
 #include "ops/slo.h"
-
-struct sqlite3;
 
 namespace mapwatch::ops {
 
@@ -36,10 +34,6 @@ class History {
   /// For reading; a lock is waited for, two seconds at most. kFailed when there is no such file.
   static Result<History> open(const std::string& path);
 
-  History(History&&) noexcept;
-  History& operator=(History&&) noexcept;
-  ~History();
-
   /// Adds what came to pass until `time_s` (since 1970), all or nothing. kFailed: nothing was written, and the rows are
   /// to be added to the next ones.
   Result<void> add(std::int64_t time_s, const std::vector<HistoryRow>& rows);
@@ -52,11 +46,8 @@ class History {
   Result<Group> group(const std::string& glob, std::uint64_t span_s, std::int64_t now_s) const;
 
  private:
-  struct Closer {
-    void operator()(sqlite3* database) const;
-  };
-  explicit History(std::unique_ptr<sqlite3, Closer> database) : database_(std::move(database)) {}
-  std::unique_ptr<sqlite3, Closer> database_;
+  explicit History(Database database) : database_(std::move(database)) {}
+  Database database_;
   std::int64_t compacted_s_ = 0;
 };
 

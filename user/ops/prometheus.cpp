@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/curl_ready.h"
 #include "base/escape.h"
 #include "ops/glob.h"
 
@@ -111,10 +112,7 @@ Result<Prometheus> Prometheus::at(const std::string& url) {
     return fail(ErrorKind::kUsage, fmt::format("--prometheus: \"{}\" is no http or https address", url),
                 "e.g. http://127.0.0.1:9090");
   }
-  static const CURLcode ready = ::curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (ready != CURLE_OK) {
-    return fail(ErrorKind::kFailed, fmt::format("curl cannot start: {}", ::curl_easy_strerror(ready)));
-  }
+  TRY(make_curl_ready());
   return Prometheus(url.back() == '/' ? url.substr(0, url.size() - 1) : url);
 }
 

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <ctime>
 
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "base/rfc3339.h"
 #include "symbolize/classify.h"
 
 namespace mapwatch::report {
@@ -103,22 +102,7 @@ std::string_view attribution_word(correlate::Attribution attribution) {
   return "unknown";
 }
 
-std::string rfc3339(std::int64_t wall_ns) {
-  constexpr std::int64_t kSecond = 1'000'000'000;
-  std::int64_t seconds = wall_ns / kSecond;
-  std::int64_t rest = wall_ns % kSecond;
-  if (rest < 0) {
-    rest += kSecond;
-    --seconds;
-  }
-  const std::chrono::sys_seconds instant{std::chrono::seconds(seconds)};
-  const auto day = std::chrono::floor<std::chrono::days>(instant);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss clock{instant - day};
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()),
-                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-                     clock.minutes().count(), clock.seconds().count(), rest);
-}
+std::string rfc3339(std::int64_t wall_ns) { return mapwatch::rfc3339(wall_ns); }
 
 std::string human_duration(std::uint64_t ns) {
   struct Unit {

@@ -28,5 +28,25 @@ TEST(Sha256, Base64) {
   EXPECT_EQ(sha256_base64(""), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
 }
 
+// RFC 4231, test cases 1, 2 and 6; printf DATA | openssl dgst -sha256 -hmac KEY -binary | base64
+TEST(Hmac, KnownValues) {
+  EXPECT_EQ(hmac_sha256_base64(std::string(20, '\x0b'), "Hi There"), "sDRMYdjbOFNcqK/OrwvxK4gdwgDJgz2nJuk3bC4yz/c=");
+  EXPECT_EQ(hmac_sha256_base64("Jefe", "what do ya want for nothing?"), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=");
+  EXPECT_EQ(hmac_sha256_base64(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First"),
+            "YOQxWR7gtn8Niiaqy/W3f44LxiE3KMUUBUYEDw7jf1Q=");
+}
+
+TEST(Base64, DecodesWhatIsWhole) {
+  EXPECT_EQ(decode_base64("").value_or("x"), "");
+  EXPECT_EQ(decode_base64("Zg==").value_or("x"), "f");
+  EXPECT_EQ(decode_base64("Zm8=").value_or("x"), "fo");
+  EXPECT_EQ(decode_base64("Zm9vYg==").value_or("x"), "foob");
+  EXPECT_EQ(decode_base64("Zm9vYmFy").value_or("x"), "foobar");
+  for (const char* text :
+       {"Zg", "Zg=", "Zg===", "====", "Z===", " Zg==", "Zg==\n", "Zm9v Zm9v", "Zg==Zg==", "Zm-_", "\xff\xff\xff\xff"}) {
+    EXPECT_FALSE(decode_base64(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace mapwatch
