@@ -1,9 +1,16 @@
-// Any text as a config file, as suppressions, as objectives, as what a Prometheus answers, as a value of a flag.
+// Any text as a config file, as suppressions, as objectives, as what a Prometheus or a receiver of alerts answers, as a
+// value of a flag.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
+#include "alert/body.h"
+#include "alert/retry.h"
 #include "base/listen_address.h"
+#include "base/sha256.h"
+#include "base/url.h"
+#include "base/words.h"
 #include "cli/config_file.h"
 #include "cli/values.h"
 #include "ops/prometheus.h"
@@ -20,6 +27,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)cli::parse_bool(text);
   (void)parse_listen_address(text);
   (void)ops::parse_answer(text);
+  (void)decode_base64(text);
+  (void)check_url(std::string(text));
+  if (const auto words = split_words(text); words && words->empty()) {
+    __builtin_trap();  // there is no program to run
+  }
+  if (alert::parse_retry_after(text, 1'795'000'000'000'000'000).value_or(0) > alert::kMostRetryAfterNs) {
+    __builtin_trap();  // whoever answers could silence us for ever
+  }
+  (void)alert::with_end(std::string(text), alert::Form::kAlertmanager, 0);
   if (const auto slo = ops::parse_slo(text, "fuzz")) {
     for (const ops::Objective& objective : slo->objectives) {
       if (!(objective.allowed() > 0) || ops::promql(objective, slo->window_s).empty()) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "app/alerting.h"
 #include "app/event_loop.h"
 #include "app/history_writer.h"
 #include "app/host_watch.h"
@@ -46,9 +47,11 @@ class Daemon {
 
   Result<void> start() {
     loop_.emplace(TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP})));
+    alerting_ = TRY(Alerting::start(options_, clock_));
     exporter_ = TRY(serve(options_));
     host_ = TRY(HostWatch::create(options_, STDOUT_FILENO, clock_, *loop_));
     sampler_.emplace(*host_, clock_);
+    alerting_->follow(host_->watcher());
     loaded_s_ = now_s();
     TRY(host_->start());
     TRY(sample());
@@ -118,6 +121,7 @@ class Daemon {
   Result<void> sample(bool last = false) {
     sampled_ns_ = clock_.monotonic_ns();
     metrics::Snapshot snapshot = TRY(sampler_->take());
+    alerting_->fill(snapshot);
     snapshot.reload_s = loaded_s_;
     snapshot.reload_good = reload_good_;
     snapshot.reloads_good = reloads_good_;
@@ -171,6 +175,7 @@ class Daemon {
       log::print_error(last.error());
     }
     host_->finish();
+    alerting_->finish();
   }
 
   cli::Options options_;
@@ -181,6 +186,7 @@ class Daemon {
   HistoryWriter history_;
   ReportThread history_thread_;            // alone with the history
   std::optional<MetricsSampler> sampler_;  // outlives what tells it of findings
+  std::unique_ptr<Alerting> alerting_;     // likewise
   std::unique_ptr<HostWatch> host_;
   std::uint64_t sampled_ns_ = 0;
   double loaded_s_ = 0;

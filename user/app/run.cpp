@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "app/alerting.h"
 #include "app/child.h"
 #include "app/event_loop.h"
 #include "app/watcher.h"
@@ -50,7 +51,9 @@ int status_of(int wait_status) {
 Result<int> run(const cli::Options& options, int& failure) {
   const SystemClock clock;
   EventLoop loop = TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD}));
+  const auto alerting = TRY(Alerting::start(options, clock));
   auto watcher = TRY(Watcher::create(options, STDERR_FILENO, clock));
+  alerting->follow(*watcher);
   for (const int fd : watcher->fds()) {
     TRY(loop.watch(fd));
   }
@@ -85,6 +88,7 @@ Result<int> run(const cli::Options& options, int& failure) {
   }
   TRY(watcher->turn());
   watcher->finish();
+  alerting->finish();
   const int status = status_of(child.wait_status());
   if (!ever) {
     log::print_error({ErrorKind::kUnsupported,

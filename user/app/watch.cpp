@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "app/alerting.h"
 #include "app/discovery.h"
 #include "app/event_loop.h"
 #include "app/host_watch.h"
@@ -54,7 +55,9 @@ Result<int> watch(const cli::Options& options) {
   }
   const SystemClock clock;
   EventLoop loop = TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP}));
+  const auto alerting = TRY(Alerting::start(options, clock));
   auto host = TRY(HostWatch::create(options, STDOUT_FILENO, clock, loop));
+  alerting->follow(host->watcher());
   TRY(host->start());
   const std::uint64_t start = clock.monotonic_ns();
   const std::uint64_t end =
@@ -72,6 +75,7 @@ Result<int> watch(const cli::Options& options) {
     TRY(host->turn());
   }
   host->finish();
+  alerting->finish();
   return host->exit_status();
 }
 

@@ -83,11 +83,11 @@ class Watcher {
   /// Files that no process is watched in are disarmed now.
   void disarm_idle() { arms_->disarm_idle(); }
 
-  /// What became of a finding, told on the thread that writes them; `report`: as it was written, `process`: whose it
-  /// is. Before the first add().
+  /// What became of a finding, told on the thread that writes them to all that observe; `report`: as it was written, or
+  /// was to be, `process`: whose it is. Before the first add().
   using Observer = std::function<void(const correlate::Finding&, report::Published,
                                       const std::optional<report::Report>& report, const report::ProcessInfo& process)>;
-  void observe(Observer observer) { observer_ = std::move(observer); }
+  void observe(Observer observer) { observers_.push_back(std::move(observer)); }
 
   /// A process that is watched.
   struct Shown {
@@ -208,7 +208,7 @@ class Watcher {
   std::uint64_t disabled_ = 0;
   std::uint64_t armed_at_end_ = 0;
   std::vector<report::TargetSummary> odds_;  ///< of processes that are not watched any more
-  Observer observer_;
+  std::vector<Observer> observers_;
   std::function<void(std::uint64_t)> attached_;
   bool finished_ = false;
   /// What a crash would need, found out beforehand: takes 30 ms a program, seconds where the CPUs are busy, and no

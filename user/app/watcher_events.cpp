@@ -152,11 +152,11 @@ void Watcher::publish(std::vector<correlate::Finding> findings) {
       std::optional<report::Report> written;
       const report::Published outcome = publisher_.publish(finding, &written);
       const std::uint32_t tgid = std::visit([](const auto& any) { return any.tgid; }, finding);
-      if (written) {
+      if (outcome == report::Published::kWritten && written) {
         record_published(*written, tgid);
       }
-      if (observer_) {
-        observer_(finding, outcome, written, publisher_.process(tgid));
+      for (const Observer& observer : observers_) {
+        observer(finding, outcome, written, publisher_.process(tgid));
       }
       if (outcome == report::Published::kClosed || publisher_.want_stop()) {
         stop_.store(true);

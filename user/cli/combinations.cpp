@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/listen_address.h"
+#include "cli/alert_flags.h"
 #include "cli/flags.h"
 #include "cli/usage.h"
 
@@ -31,6 +32,7 @@ bool selects(const Options& options) {
 }
 
 Result<void> check_combination(const Options& options) {
+  TRY(check_alerts(options));
   switch (options.command) {
     case Command::kDaemon:
       TRY(check_listen(options));

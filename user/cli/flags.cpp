@@ -7,6 +7,7 @@
 #include <cctype>
 
 #include "base/listen_address.h"
+#include "cli/alert_flags.h"
 #include "cli/values.h"
 
 namespace mapwatch::cli {
@@ -31,6 +32,7 @@ constexpr CommandSet kTimed = kSelect | kRun;
 constexpr CommandSet kLive = kTimed | kDaemon;                           // attach probes
 constexpr CommandSet kFinds = kWatch | kRun | kTop | kReplay | kDaemon;  // print findings
 constexpr CommandSet kFindsEnds = kFinds & kEnds;
+constexpr CommandSet kAlerts = kWatch | kRun | kDaemon;  // tell others of them
 
 /// The longest dwell that may be asked for: a goroutine held in the kernel delays whoever waits for its lock.
 constexpr std::uint64_t kMaxDwellNs = 1'000'000;
@@ -323,8 +325,25 @@ constexpr FlagSpec kFlags[] = {
      [](O o, T t) { return set_directory(o.run_dir, t); }},
     {"state-dir", 0, kValue, kEvery | kDossier | kGate, kLive | kDossier | kGate, "DIR", "where dossiers and the history are kept (root: /var/lib/mapwatch, else $XDG_STATE_HOME/mapwatch)", "", false,
      [](O o, T t) { return set_directory(o.state_dir, t); }},
-    // Known, checked and kept for what comes later.
-    {"exec", 0, kValue, kEvery, 0, "CMD", "", "", true, [](O o, T t) { return set_text(o.exec, t); }},
+    // Whom to tell.
+    {"webhook", 0, kValue, kAlerts, kAlerts, "URL", "send findings there as alerts, in the form of Alertmanager's webhooks", "", false, set_webhook},
+    {"webhook-secret-file", 0, kValue, kAlerts, kAlerts, "FILE", "sign them by the key in FILE", "", false,
+     [](O o, T t) { return set_text(o.webhook_secret_file, t); }},
+    {"webhook-ca", 0, kValue, kAlerts, kAlerts, "FILE", "trust the certificates in FILE instead of the system's", "", false,
+     [](O o, T t) { return set_text(o.webhook_ca, t); }},
+    {"alertmanager", 0, kValue, kAlerts, kAlerts, "URL", "tell the Alertmanager there of findings", "", false, set_alertmanager},
+    {"alert-wait", 0, kValue, kAlerts, kAlerts, "DUR", "tell of a group of alerts that long after its first, 0 to 10m", "2s", false, set_alert_wait},
+    {"alert-interval", 0, kValue, kAlerts, kAlerts, "DUR", "tell of one group no more often, 0 to 24h", "1m", false, set_alert_interval},
+    {"alert-repeat", 0, kValue, kAlerts, kAlerts, "DUR", "tell again of what goes on, 1m to 720h", "4h", false, set_alert_repeat},
+    {"alert-resolve", 0, kValue, kAlerts, kAlerts, "DUR", "what was not seen for so long is over, 10s to 720h", "15m", false, set_alert_resolve},
+    {"alert-spool", 0, kValue, kAlerts, kAlerts, "SIZE", "keep so much for a receiver that is down, then give up the oldest", "8M", false, set_alert_spool},
+    {"exec", 0, kValue, kEvery, kAlerts, "CMD", "run CMD for each finding, its JSON on stdin; no shell", "", false, set_exec},
+    {"exec-user", 0, kValue, kAlerts, kAlerts, "USER", "run it as USER (nobody, when mapwatch is root)", "", false,
+     [](O o, T t) { return set_text(o.exec_user, t); }},
+    {"exec-timeout", 0, kValue, kAlerts, kAlerts, "DUR", "kill it after that long, 100ms to 1h", "10s", false, set_exec_timeout},
+    {"exec-max", 0, kValue, kAlerts, kAlerts, "N", "run so many at once, 1 to 64", "4", false, set_exec_max},
+    {"journal", 0, kValue, kAlerts, kAlerts, "auto|always|never", "findings to systemd's journal, in fields; auto: when stderr goes there", "auto", false,
+     [](O o, T t) { return choose(o.journal, t, kWhens); }},
 };
 // clang-format on
 

@@ -73,7 +73,6 @@ struct Options {
   std::optional<std::uint64_t> dwell_ns;  ///< upper bound; nullopt: auto
   AttachMode attach = AttachMode::kAuto;
   std::string record;
-  std::string exec;  ///< --exec CMD: run for each finding, its JSON on stdin
   bool print_config = false;
   std::string on_crash = "report";
   std::string on_fatal = "map";
@@ -84,6 +83,21 @@ struct Options {
   std::string procfs = "/proc";
   std::string config;
   std::vector<TargetRule> targets;  ///< the first that names a process holds for it
+  // alerts: watch, run, daemon
+  std::string webhook;              ///< empty: nowhere
+  std::string webhook_secret_file;  ///< empty: unsigned
+  std::string webhook_ca;           ///< empty: the system's
+  std::string alertmanager;         ///< empty: none
+  std::uint64_t alert_wait_ns = 2'000'000'000;
+  std::uint64_t alert_interval_ns = 60'000'000'000;
+  std::uint64_t alert_repeat_ns = 14'400'000'000'000;
+  std::uint64_t alert_resolve_ns = 900'000'000'000;
+  std::uint64_t alert_spool = 8u << 20;
+  std::vector<std::string> exec;  ///< run for each finding, its JSON on stdin; empty: nothing
+  std::string exec_user;          ///< empty: nobody for root, else the own
+  std::uint64_t exec_timeout_ns = 10'000'000'000;
+  unsigned exec_max = 4;
+  When journal = When::kAuto;
   // daemon
   std::string metrics_listen;                  ///< as base/listen_address.h has it; empty: nowhere
   std::vector<std::string> given;              ///< what parse() was given, to read it anew

@@ -37,6 +37,20 @@ std::vector<std::string> take_over(Options& in_force, const Options& fresh) {
   compare("procfs", &Options::procfs);
   compare("run-dir", &Options::run_dir);
   compare("state-dir", &Options::state_dir);
+  compare("webhook", &Options::webhook);
+  compare("webhook-secret-file", &Options::webhook_secret_file);
+  compare("webhook-ca", &Options::webhook_ca);
+  compare("alertmanager", &Options::alertmanager);
+  compare("alert-wait", &Options::alert_wait_ns);
+  compare("alert-interval", &Options::alert_interval_ns);
+  compare("alert-repeat", &Options::alert_repeat_ns);
+  compare("alert-resolve", &Options::alert_resolve_ns);
+  compare("alert-spool", &Options::alert_spool);
+  compare("exec", &Options::exec);
+  compare("exec-user", &Options::exec_user);
+  compare("exec-timeout", &Options::exec_timeout_ns);
+  compare("exec-max", &Options::exec_max);
+  compare("journal", &Options::journal);
   return waits;
 }
 

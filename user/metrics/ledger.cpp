@@ -12,9 +12,9 @@ constexpr std::string_view kOther = "other";
 
 constexpr std::size_t kMostWord = 64;
 
-std::string label_of(std::string_view exe) { return exe.empty() ? "unknown" : escape(exe, Ledger::kMostLabel); }
-
 }  // namespace
+
+std::string exe_label(std::string_view exe) { return exe.empty() ? "unknown" : escape(exe, Ledger::kMostLabel); }
 
 bool Ledger::make_room() {
   auto oldest = entries_.end();
@@ -34,7 +34,7 @@ bool Ledger::make_room() {
 }
 
 Ledger::Entry& Ledger::entry(std::string_view exe) {
-  const std::string label = label_of(exe);
+  const std::string label = exe_label(exe);
   const auto known = entries_.find(label);
   if (known != entries_.end()) {
     return known->second;
@@ -97,7 +97,7 @@ void Ledger::tick(double now_s, std::span<const Process> processes) {
     before.here = false;
   }
   for (const Process& process : processes) {
-    if (const auto known = entries_.find(label_of(process.exe)); known != entries_.end()) {
+    if (const auto known = entries_.find(exe_label(process.exe)); known != entries_.end()) {
       known->second.last_s = now_s;
     }
   }

@@ -27,6 +27,9 @@ struct Process {
   double seen_share = 1;
 };
 
+/// An executable's path, fit for a label; "unknown" for none.
+std::string exe_label(std::string_view exe);
+
 class Ledger {
  public:
   /// Executables with a label of their own, at most: a host that builds and tests runs a new one every second.

@@ -29,6 +29,12 @@ inline constexpr std::array<std::string_view, 5> kAttachErrors = {"failed", "uns
                                                                   "malformed"};
 /// What became of a process that was chosen; brief: watched by its marks alone, unseen: nobody knows what it was.
 inline constexpr std::array<std::string_view, 4> kProcesses = {"watched", "brief", "refused", "unseen"};
+/// Whom findings are sent to, and what came of each try to send; refused: given up, for the receiver does not want it.
+inline constexpr std::array<std::string_view, 2> kReceivers = {"webhook", "alertmanager"};
+inline constexpr std::array<std::string_view, 3> kSends = {"delivered", "failed", "refused"};
+/// How commands of --exec ended; dropped: too many waited.
+inline constexpr std::array<std::string_view, 5> kCommands = {"ok", "failed", "timeout", "not_started", "dropped"};
+inline constexpr std::array<std::string_view, 2> kEntries = {"written", "failed"};
 
 /// Place of `name` among `names`.
 template <std::size_t N>

@@ -49,6 +49,15 @@ struct OwnProcess {
   std::uint64_t threads = 0;
 };
 
+/// How it stands with a receiver of findings.
+struct Sends {
+  Counts<kSends> tries = {};
+  std::uint64_t waiting = 0;        ///< notifications, now
+  std::uint64_t waiting_bytes = 0;  ///< likewise
+  std::uint64_t dropped = 0;        ///< for want of room
+  std::uint64_t unkept = 0;         ///< times that the disk did not take what waits
+};
+
 struct Snapshot {
   double time_s = 0;  ///< since 1970
   std::string version;
@@ -75,6 +84,10 @@ struct Snapshot {
   std::uint64_t ring_bytes = 0;
   std::uint64_t ring_used_bytes = 0;
   std::uint64_t queue_length = 0;  ///< findings that wait to be written
+
+  std::array<Sends, kReceivers.size()> sends = {};
+  Counts<kCommands> commands = {};
+  Counts<kEntries> entries = {};  ///< of the journal
 
   bool reload_good = true;  ///< the last try
   double reload_s = 0;      ///< when the configuration in force was read, since 1970

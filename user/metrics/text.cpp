@@ -147,6 +147,32 @@ void add_probes(Families& out, const Snapshot& now) {
   out.counter("mapwatch_held_seconds_total", "Time that goroutines were held, summed over goroutines.").add(now.held_s);
 }
 
+void add_alerts(Families& out, const Snapshot& now) {
+  const auto each = [&](std::uint64_t Sends::*field) {
+    for (std::size_t i = 0; i < kReceivers.size(); ++i) {
+      out.add(now.sends[i].*field, {{"receiver", kReceivers[i]}});
+    }
+  };
+  out.counter("mapwatch_webhook_sends_total", "Tries to send findings to a receiver, by result.");
+  for (std::size_t i = 0; i < kReceivers.size(); ++i) {
+    for (std::size_t result = 0; result < kSends.size(); ++result) {
+      out.add(now.sends[i].tries[result], {{"receiver", kReceivers[i]}, {"result", kSends[result]}});
+    }
+  }
+  out.gauge("mapwatch_webhook_spooled", "Notifications that wait for a receiver.");
+  each(&Sends::waiting);
+  out.gauge("mapwatch_webhook_spooled_bytes", "Bytes of notifications that wait for a receiver.");
+  each(&Sends::waiting_bytes);
+  out.counter("mapwatch_webhook_dropped_total", "Notifications given up because too many waited.");
+  each(&Sends::dropped);
+  out.counter("mapwatch_webhook_spool_errors_total", "Times that waiting notifications could not be put on the disk.");
+  each(&Sends::unkept);
+  out.counter("mapwatch_exec_runs_total", "Commands of --exec, by how they ended.")
+      .add_each("result", kCommands, now.commands);
+  out.counter("mapwatch_journal_entries_total", "Findings for the journal, by what became of them.")
+      .add_each("result", kEntries, now.entries);
+}
+
 void add_self(Families& out, const Snapshot& now) {
   out.gauge("mapwatch_build_info", "Always 1; the version is in the label.").add(1.0, {{"version", now.version}});
   out.counter("mapwatch_events_received_total", "Events taken from the kernel's ring.").add(now.events);
@@ -183,6 +209,7 @@ Result<std::string> to_text(const Snapshot& snapshot) {
     add_findings(families, snapshot);
     add_targets(families, snapshot);
     add_probes(families, snapshot);
+    add_alerts(families, snapshot);
     add_self(families, snapshot);
     return prometheus::TextSerializer().Serialize(families.get());
   } catch (const std::exception& error) {

@@ -77,9 +77,9 @@ Published Publisher::publish_hazard(const correlate::Hazard& hazard, std::option
     ++written_;
     printed_.note(hazard.tgid, std::get<HazardReport>(report));
     want_stop_ = want_stop_ || options_.halt_on_first;
-    if (out != nullptr) {
-      *out = std::move(report);
-    }
+  }
+  if (out != nullptr) {
+    *out = std::move(report);
   }
   return outcome;
 }
@@ -97,9 +97,9 @@ Published Publisher::publish_crash(const correlate::Crash& crash, std::optional<
   const Published outcome = to_published(writer_.write(report));
   if (outcome == Published::kWritten) {
     want_stop_ = want_stop_ || options_.halt_on_first;
-    if (out != nullptr) {
-      *out = std::move(report);
-    }
+  }
+  if (out != nullptr) {
+    *out = std::move(report);
   }
   return outcome;
 }

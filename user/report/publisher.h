@@ -48,7 +48,7 @@ class Publisher {
   /// Events lost so far in all; each hazard says it.
   void set_lost_events(std::uint64_t lost) { lost_events_ = lost; }
 
-  /// `report`, if given, gets what was written (for --exec).
+  /// `report`, if given, gets what was written, or could not be: who is told otherwise is told all the same.
   Published publish(const correlate::Finding& finding, std::optional<Report>* report = nullptr);
 
   /// Distinct hazards that no suppression hides, printed or not.

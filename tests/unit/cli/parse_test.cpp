@@ -102,17 +102,48 @@ TEST(Replay, TakesOneFile) {
   EXPECT_EQ(error_of({"replay", "a", "b"}).kind, ErrorKind::kUsage);
 }
 
-TEST(LaterFlags, ParseAreCheckedAndSaySo) {
-  auto parsed = parse({"watch", "-a", "--sample", "1/8", "--exec", "cat"}, {});
-  ASSERT_TRUE(parsed);
-  EXPECT_EQ(parsed->options.sample, "1/8");
-  EXPECT_EQ(parsed->options.exec, "cat");
-  EXPECT_EQ(parsed->warnings.size(), 1u) << "--exec has no effect yet";
+TEST(Sample, ItsDefaultIsThatOfWhatIsWatched) {
+  EXPECT_EQ(options_of({"watch", "-a", "--sample", "1/8"}).sample, "1/8");
   EXPECT_EQ(options_of({"watch", "-p", "1"}).sample, "full");
   EXPECT_EQ(options_of({"watch", "-a"}).sample, "auto") << "a whole host is watched under a budget";
   EXPECT_EQ(options_of({"watch", "-a"}, {"MAPWATCH_SAMPLE=full"}).sample, "full");
   EXPECT_EQ(options_of({"top", "-a"}).sample, "auto");
   EXPECT_TRUE(parse({"watch", "-a", "--on-crash", "report"}, {})->warnings.empty());
+}
+
+TEST(Alerts, FlagsAndTheirBounds) {
+  const Options options =
+      options_of({"watch", "-a", "--webhook", "https://a.example/x?y", "--exec", "/bin/a 'b c'", "--exec-user",
+                  "nobody", "--alert-wait", "0", "--alert-spool", "1M", "--journal", "never"});
+  EXPECT_EQ(options.webhook, "https://a.example/x?y");
+  EXPECT_EQ(options.exec, (std::vector<std::string>{"/bin/a", "b c"}));
+  EXPECT_EQ(options.alert_wait_ns, 0u);
+  EXPECT_EQ(options.alert_spool, 1u << 20);
+  EXPECT_EQ(options.journal, When::kNever);
+  const Options none = options_of({"watch", "-a"});
+  EXPECT_TRUE(none.webhook.empty() && none.alertmanager.empty() && none.exec.empty());
+  EXPECT_EQ(none.alert_resolve_ns, 900'000'000'000u);
+  EXPECT_EQ(none.exec_timeout_ns, 10'000'000'000u);
+  const auto refused = [](const char* flag, const char* value) {
+    const Error error = error_of({"watch", "-a", flag, value});
+    EXPECT_EQ(error.kind, ErrorKind::kUsage) << flag << " " << value;
+    return error.message;
+  };
+  for (const char* url : {"ftp://a", "file:///etc/passwd", "a.example", "http://", "https://user:secret@a.example/"}) {
+    EXPECT_EQ(refused("--webhook", url).find("secret@"), std::string::npos) << "a password is not told";
+    refused("--alertmanager", url);
+  }
+  refused("--exec", "cat");
+  refused("--exec", "/bin/a 'b");
+  refused("--exec-max", "0");
+  refused("--exec-timeout", "10");
+  refused("--alert-resolve", "9s");
+  refused("--alert-repeat", "1s");
+  refused("--alert-spool", "1K");
+  refused("--journal", "yes");
+  refused("--webhook-secret-file", "/a");
+  refused("--webhook-ca", "/a");
+  refused("--exec-user", "nobody");
 }
 
 TEST(Freeze, FlagsAndTheirBounds) {

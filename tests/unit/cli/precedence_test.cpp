@@ -118,13 +118,14 @@ TEST(PrintConfig, ShowsEachKeyItsValueAndOrigin) {
 }
 
 TEST(PrintConfig, IsItselfAConfigFile) {
-  const auto first = parse({"watch", "-p", "7", "-x", "/srv/\"a b\"\t\\*", "--exec", "x # y", "--print-config"}, {});
+  const auto first =
+      parse({"watch", "-p", "7", "-x", "/srv/\"a b\"\t\\*", "--exec", "/x # 'y z'", "--print-config"}, {});
   ASSERT_TRUE(first && first->text);
   const ConfigFile file(*first->text);
   const Options again = options_of({"watch", "--config", file.path()});
   EXPECT_EQ(again.pids, std::vector<int>{7});
   EXPECT_EQ(again.exe_globs, Words{"/srv/\"a b\"\t\\*"});
-  EXPECT_EQ(again.exec, "x # y");
+  EXPECT_EQ(again.exec, (Words{"/x", "#", "y z"}));
 }
 
 }  // namespace

@@ -57,6 +57,9 @@ Snapshot busy() {
   out.probe_hits[1] = 1'234'567'890'123;
   out.lost[0] = 12;
   out.attach_errors[2] = 3;
+  out.sends[1].tries[1] = 4;
+  out.sends[0].waiting = 5;
+  out.commands[2] = 6;
   return out;
 }
 
@@ -80,6 +83,9 @@ TEST(Text, ValuesStandUnderTheirNames) {
         R"(mapwatch_attach_errors_total{reason="gone"} 3)",
         R"(mapwatch_probe_hits_total{probe="read"} 1234567890123)",
         R"(mapwatch_events_lost_total{stage="ring"} 12)",
+        R"(mapwatch_webhook_sends_total{receiver="alertmanager",result="failed"} 4)",
+        R"(mapwatch_webhook_spooled{receiver="webhook"} 5)",
+        R"(mapwatch_exec_runs_total{result="timeout"} 6)",
         R"(mapwatch_build_info{version="1.2.3"} 1)",
         R"(mapwatch_snapshot_timestamp_seconds 1795000000.25)",
         R"(# TYPE mapwatch_hazards_total counter)",
@@ -98,7 +104,10 @@ TEST(Text, KnownLabelsAreThereBeforeAnythingHappened) {
         {"mapwatch_probe_attached", "probe", {kProbes.begin(), kProbes.end()}},
         {"mapwatch_attach_errors_total", "reason", {kAttachErrors.begin(), kAttachErrors.end()}},
         {"mapwatch_processes_total", "result", {kProcesses.begin(), kProcesses.end()}},
-        {"mapwatch_dossiers_total", "result", {kDossiers.begin(), kDossiers.end()}}}) {
+        {"mapwatch_dossiers_total", "result", {kDossiers.begin(), kDossiers.end()}},
+        {"mapwatch_webhook_spooled", "receiver", {kReceivers.begin(), kReceivers.end()}},
+        {"mapwatch_exec_runs_total", "result", {kCommands.begin(), kCommands.end()}},
+        {"mapwatch_journal_entries_total", "result", {kEntries.begin(), kEntries.end()}}}) {
     for (const std::string_view value : values) {
       const std::string line = name + "{" + label + "=\"" + std::string(value) + "\"} 0";
       EXPECT_TRUE(says(text, line)) << line;
@@ -132,8 +141,8 @@ TEST(Text, EachFamilyIsDescribedAndEachSeriesIsThereOnce) {
 
 TEST(Text, OnlyTheseLabelsAreUsed) {
   static const std::regex kLabel(R"re(([a-z_]+)="(?:[^"\\]|\\.)*")re");
-  const std::set<std::string> known = {"exe",  "kind",  "severity", "reason", "result",  "go_version",
-                                       "mode", "state", "stage",    "probe",  "version", "le"};
+  const std::set<std::string> known = {"exe",   "kind",  "severity", "reason",  "result", "go_version", "mode",
+                                       "state", "stage", "probe",    "version", "le",     "receiver"};
   const std::string text = text_of(busy());
   for (std::sregex_iterator each(text.begin(), text.end(), kLabel), end; each != end; ++each) {
     EXPECT_TRUE(known.contains((*each)[1])) << (*each)[0];

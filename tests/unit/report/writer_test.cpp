@@ -182,6 +182,21 @@ TEST_F(PublisherTest, MaxReportsHoldsBackHazardsAndNeverCrashes) {
   EXPECT_EQ(publisher.crashes(), 1u);
 }
 
+TEST_F(PublisherTest, WhatCouldNotBeWrittenIsHandedOutToBeToldOtherwise) {
+  WriterOptions options;
+  options.log_path = "/dev/full";
+  auto writer = Writer::create(options, clock_);
+  ASSERT_TRUE(writer);
+  Publisher publisher({}, symbols_, *writer, none_);
+  std::optional<Report> report;
+  EXPECT_EQ(publisher.publish(hazard("a"), &report), Published::kLost);
+  EXPECT_TRUE(report);
+  report.reset();
+  EXPECT_EQ(publisher.publish(correlate::Crash{}, &report), Published::kLost);
+  EXPECT_TRUE(report);
+  EXPECT_FALSE(publisher.want_stop());
+}
+
 TEST_F(PublisherTest, HaltOnFirst) {
   Writer writer = writer_to_file(Format::kCompact);
   Publisher publisher({.max_reports = {}, .halt_on_first = true}, symbols_, writer, none_);
