@@ -15,14 +15,16 @@ DETECTION_PACES = ["0", "100us", "1ms", "10ms"]
 HUMAN = ("100us", "1ms", "10ms")
 
 
-def run_once(bench, scenario, pace, flags, until_warned=False):
+def run_once(bench, scenario, pace, flags, until_warned=False, watched_s=0.0):
     """One run of a racy scenario, watched with these flags (None: not): {"seconds", "crashed", "warned", "before", "lead"}.
-    until_warned: it ends with the first warning, which makes it one that was warned of before its crash."""
+    until_warned: it ends with the first warning, which makes it one that was warned of before its crash. watched_s: how long
+    it has been watched when the race begins."""
     context = Context(bench.mapwatch, False)
     try:
         target = context.own(Target(bench.binary, scenario, pace=pace))
         if flags is not None:
             mapwatch = Mapwatch(context, "watch", "-p", target.pid, *flags).attached(target.pid, seconds=60)
+            time.sleep(watched_s)
         start = time.monotonic()
         target.release()
         if until_warned:
@@ -95,14 +97,15 @@ def detection(bench):
     first warning, at its crash, or at the limit; only one that was warned of before it crashed counts."""
     wanted = modes.watched(bench.modes or modes.ALL)
     names = bench.names(racy=True)
-    records = Records("detection", bench, limit=bench.limit)
+    records = Records("detection", bench, limit=bench.limit, watched=bench.watched)
     for n in range(bench.runs):
         scenario = names[n % len(names)]
         for pace in DETECTION_PACES:
             for mode in wanted[n % len(wanted):] + wanted[:n % len(wanted)]:
                 bench.report(f"detection, round {n + 1} of {bench.runs}: {scenario} at {pace}, {mode}")
                 records.once({"mode": mode, "pace": pace, "round": n},
-                             lambda: run_once(bench, scenario, pace, modes.flags_of(mode), until_warned=True))
+                             lambda: run_once(bench, scenario, pace, modes.flags_of(mode), until_warned=True,
+                                              watched_s=bench.watched))
     rows = []
     for mode in wanted:
         for pace in DETECTION_PACES:

@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, mapwatch, options, report):
         self.mapwatch, self.runs, self.seconds, self.limit = mapwatch, options.runs, options.seconds, options.limit
         self.servers, self.modes, self.settle = options.server, options.modes, options.settle
-        self.resume, self.at_once = options.resume, options.at_once
+        self.resume, self.at_once, self.watched = options.resume, options.at_once, options.watched
         self.minutes, self.report = options.minutes, report
         self.attaching = 0.0  # s that mapwatch took the last time
         self.binary = fixtures.build(VERSION)
