@@ -7,7 +7,10 @@ import sqlite3
 import subprocess
 import time
 
+import yaml
+
 from .bad_input import usage
+from .fixtures import ROOT
 from .harness import case, expect
 from .lifecycle import PLAIN
 from .process import Target, run_to_end
@@ -102,6 +105,88 @@ def canary(context):
     expect(status == FROZEN and said["verdict"] == "roll_back" and said["crash_p"] < 0.05, f"crashes: {status}, {said}")
     status, said, _ = gate(context, "--canary", "*/v3", "--baseline", "*/v1")
     expect(status == NO_DATA, f"never seen: {status}, {said}")
+
+
+RECIPES = ROOT / "docs/recipes"
+
+
+def pipeline(context, **more):
+    """The environment of a job: mapwatch and the recipes are in PATH, and ssh comes to this very host."""
+    programs = context.scratch / "bin"
+    programs.mkdir(exist_ok=True)
+    if not (programs / "ssh").exists():
+        (programs / "mapwatch").symlink_to(os.path.realpath(context.mapwatch))
+        (programs / "ssh").write_text('#!/bin/sh\n[ "$1" = web-1 ] || exit 255\nshift\nexec sh -c "$*"\n')
+        (programs / "ssh").chmod(0o755)
+    return dict(os.environ, PATH=f"{programs}:{RECIPES}:{os.environ['PATH']}", MAPWATCH_STATE_DIR=str(context.scratch / "state"),
+                CANARY_HOST="web-1", **more)
+
+
+def roll_back(context, status=0):
+    """A command that notes that it was run; and how often that was."""
+    script, notes = context.scratch / "roll-back", context.scratch / "rolled-back"
+    notes.unlink(missing_ok=True)
+    script.write_text(f"#!/bin/sh\necho \"$*\" >> '{notes}'\nexit {status}\n")
+    script.chmod(0o755)
+    return script, lambda: notes.read_text().splitlines() if notes.exists() else []
+
+
+@case("gate/recipe-after-deploy")
+def after_deploy(context):
+    """The hook rolls back what is worse and nothing else, and no failure lets a release go on."""
+    script, ran = roll_back(context)
+
+    def hook(*command, canary="/srv/v2", **more):
+        done = subprocess.run(["after-deploy", canary, "/srv/v1", *command], env=pipeline(context, **more), capture_output=True, text=True,
+                              timeout=60)
+        return done.returncode, done.stderr
+    expect(hook(script)[0] == NO_DATA and not ran(), "rolled back, and nothing is known")
+    rows = [(ago, "/srv/v1", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR, MINUTE)]
+    history(context, rows + [(ago, exe, 60, 0, crashes, 0.005) for ago in range(MINUTE, HOUR, MINUTE)
+                             for exe, crashes in (("/srv/v2", 0), ("/srv/v3", 1))])
+    expect(hook(script)[0] == 0 and not ran(), "what is no worse does not go on")
+    expect(hook(script)[0] == 0 and hook(script, SINCE="soon")[0] == 2 and not ran(), "a span that is none")
+    status, err = hook(script, "orders", "v1", canary="/srv/v3")
+    expect(status == FROZEN and ran() == ["orders v1"], f"{status}, {ran()}: {err}")
+    script, ran = roll_back(context, status=7)
+    status, err = hook(script, canary="/srv/v3")
+    expect(status == 1 and len(ran()) == 1 and "failed with status 7" in err, f"{status}, {ran()}: {err}")
+    expect(hook()[0] == 2, "without a command")
+
+
+@case("gate/recipe-ci")
+def ci(context):
+    """The scripts of the jobs end as the gate says, by a real Prometheus and by the history of the host of the canary."""
+    jobs = yaml.safe_load((RECIPES / "ci.yaml").read_text())
+    expect([job for job in jobs if job != "stages"] == ["budget", "canary"], f"{list(jobs)}")
+
+    def job(name, change=lambda text: text, **more):
+        script = change("\n".join(jobs[name]["script"]))
+        return subprocess.run(["sh", "-euc", script], cwd=context.scratch, env=pipeline(context, **more), capture_output=True, text=True,
+                              timeout=60)
+    slo = str(slo_file(context, HAZARDS))
+    passes = {0, jobs["budget"]["allow_failure"]["exit_codes"]}
+    for share, wanted, goes_on in ((0.009, WARNING, True), (0.02, FROZEN, False)):
+        prometheus = with_history(context, counters(share))
+        done = job("budget", SLO=slo, PROMETHEUS=prometheus.url)
+        expect(done.returncode == wanted and (wanted in passes) == goes_on, f"hazards in {share}: {done.returncode} {done.stderr}")
+        said = json.loads((context.scratch / "gate.json").read_text())
+        expect(said["kind"] == "gate" and jobs["budget"]["artifacts"]["paths"] == ["gate.json"], f"{said}")
+        prometheus.close()
+        shutil.rmtree(context.scratch / "prometheus")
+    expect(job("budget", SLO=slo, PROMETHEUS=prometheus.url).returncode not in passes, "goes on, and nobody answered")
+
+    script, ran = roll_back(context)
+    here = lambda text: text.replace("/srv/orders/roll-back", str(script))
+    rows = [(ago, "/srv/orders/stable/a", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR, MINUTE)]
+    history(context, rows + [(ago, "/srv/orders/canary/a", 60, 0, 0, 0.005) for ago in range(MINUTE, HOUR, MINUTE)])
+    done = job("canary", here)
+    expect(done.returncode == 0 and not ran(), f"no worse: {done.returncode} {done.stderr}")
+    with sqlite3.connect(context.scratch / "state/history.db") as database:
+        database.execute("UPDATE sample SET crashes = 1 WHERE exe LIKE '%canary%'")
+    database.close()
+    done = job("canary", here)
+    expect(done.returncode == FROZEN and len(ran()) == 1, f"worse: {done.returncode} {ran()} {done.stderr}")
 
 
 def with_history(context, samples):

@@ -18,7 +18,8 @@ CONTENTS = {"usr/bin/mapwatch", "usr/share/man/man8/mapwatch.8.gz", "etc/mapwatc
             "usr/share/fish/vendor_completions.d/mapwatch.fish", "usr/share/doc/mapwatch/copyright",
             "usr/share/doc/mapwatch/changelog.gz", "usr/share/doc/mapwatch/changelog.Debian.gz",
             "usr/share/doc/mapwatch/examples/rules.yaml", "usr/share/doc/mapwatch/examples/dashboard.json",
-            "usr/share/doc/mapwatch/examples/kubernetes.yaml", "usr/share/doc/mapwatch/examples/findings.schema.json"}
+            "usr/share/doc/mapwatch/examples/kubernetes.yaml", "usr/share/doc/mapwatch/examples/findings.schema.json",
+            *(f"usr/share/doc/mapwatch/examples/recipes/{path.name}" for path in (ROOT / "docs/recipes").iterdir())}
 
 
 def package():
@@ -61,6 +62,10 @@ def clean(context):
     units = {path for path in listed if path.endswith("/systemd/system/mapwatch.service")}
     expect(len(units) == 1 and listed - units == CONTENTS, f"{listed ^ CONTENTS}")
     expect(all(" root/root " in line for line in said_by("dpkg-deb", "-c", deb).splitlines()), "not all is root's")
+    said_by("dpkg-deb", "-x", deb, context.scratch / "unpacked")
+    for path in (ROOT / "docs/recipes").iterdir():
+        put = context.scratch / "unpacked/usr/share/doc/mapwatch/examples/recipes" / path.name
+        expect(put.read_bytes() == path.read_bytes() and os.access(put, os.X_OK) == os.access(path, os.X_OK), f"{path.name}")
     depends = said_by("dpkg-deb", "-f", deb, "Depends")
     expect("libelf1" in depends and "libbpf" not in depends, depends)
     shutil.move(deb, context.scratch / "first.deb")
