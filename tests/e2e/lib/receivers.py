@@ -124,13 +124,13 @@ class Webhook:
 
 
 class Alertmanager(Process):
-    """A real one, on loopback, with its data in the scratch folder, that tells `webhook` at once."""
+    """A real one, on loopback, with its data in the scratch folder, that tells `webhook` at once, or as `text` says."""
 
-    def __init__(self, context, webhook):
+    def __init__(self, context, webhook=None, text=None):
         folder = context.scratch / "alertmanager"
         folder.mkdir()
         config = folder / "alertmanager.yml"
-        config.write_text(f"""
+        config.write_text(text or f"""
 route: {{receiver: r, group_by: [alertname, exe], group_wait: 1s, group_interval: 2s, repeat_interval: 1h}}
 receivers: [{{name: r, webhook_configs: [{{url: '{webhook}', send_resolved: true}}]}}]
 """)
