@@ -68,7 +68,7 @@ Result<std::unique_ptr<Commands>> Commands::start(CommandOptions options, const 
 }
 
 Commands::Commands(CommandOptions options, const Clock& clock, UniqueFd wake)
-    : options_(std::move(options)), clock_(clock), wake_(std::move(wake)) {
+    : clock_(clock), wake_(std::move(wake)), options_(std::move(options)) {
   const SignalsBlocked blocked;
   thread_ = std::thread([this] { loop(); });
 }
@@ -112,41 +112,54 @@ void Commands::count(std::uint64_t Counts::*what) {
   ++(counts_.*what);
 }
 
-void Commands::begin(const std::string& text) {
+void Commands::change(CommandOptions options) {
+  const std::lock_guard lock(mutex_);
+  told_failing_ = told_failing_ && options.command == options_.command;
+  options_ = std::move(options);
+}
+
+bool Commands::first_failure() {
+  const std::lock_guard lock(mutex_);
+  return !std::exchange(told_failing_, true);
+}
+
+void Commands::begin(const CommandOptions& options, const std::string& text) {
   Running each;
+  each.name = options.command[0];
   const auto started = [&]() -> Result<void> {
     const UniqueFd in = TRY(file_of(text));
     Pipe said = TRY(Pipe::create());
     Program program;
-    program.command = options_.command;
+    program.command = options.command;
     program.environment = {kPath, "LC_ALL=C"};
-    if (options_.user) {
-      program.environment.push_back("USER=" + options_.user->name);
-      program.environment.push_back("HOME=" + options_.user->home);
+    if (options.user) {
+      program.environment.push_back("USER=" + options.user->name);
+      program.environment.push_back("HOME=" + options.user->home);
     }
     program.in = in.get();
     program.err = said.writer.get();
     program.own_session = true;
-    program.user = options_.user;
+    program.user = options.user;
     each.child = TRY(spawn(program));
     each.said = std::move(said.reader);
     return {};
   }();
   if (!started) {
     count(&Counts::not_started);
-    if (!std::exchange(told_failing_, true)) {
+    if (first_failure()) {
       log::print_error({started.error().kind, "--exec: " + started.error().message, started.error().hint});
     }
     return;
   }
   ::fcntl(each.said.get(), F_SETFL, O_NONBLOCK);
-  each.end_ns = clock_.monotonic_ns() + options_.limit_ns;
+  each.end_ns = clock_.monotonic_ns() + options.limit_ns;
   running_.push_back(std::move(each));
 }
 
 bool Commands::start_waiting() {
   for (;;) {
     std::string text;
+    CommandOptions options;
     {
       const std::lock_guard lock(mutex_);
       if (end_ns_ && clock_.monotonic_ns() >= *end_ns_) {
@@ -159,8 +172,9 @@ bool Commands::start_waiting() {
       }
       text = std::move(waiting_.front());
       waiting_.pop_front();
+      options = options_;
     }
-    begin(text);
+    begin(options, text);
   }
   for (const Running& each : running_) {
     ::kill(-each.child.pid, SIGKILL);
@@ -225,8 +239,8 @@ bool Commands::look_at(Running& each, std::uint64_t now_ns) {
   read_words(each);
   const bool ok = !each.killed && end.si_code == CLD_EXITED && end.si_status == 0;
   count(each.killed ? &Counts::timeout : ok ? &Counts::ok : &Counts::failed);
-  if (!ok && !std::exchange(told_failing_, true)) {
-    log::warn("--exec: {} {}{}{}; of more such only the count is told", escape(options_.command[0]),
+  if (!ok && first_failure()) {
+    log::warn("--exec: {} {}{}{}; of more such only the count is told", escape(each.name),
               each.killed ? "took too long and was killed" : "ended with " + how_it_ended(end),
               each.words.empty() ? "" : ": ", escape(each.words, kMostWords));
   }

@@ -40,6 +40,8 @@ class Commands {
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
+  /// What has not begun yet runs so.
+  void change(CommandOptions options);
   /// `text`: what the command reads on stdin. From any thread.
   void run(std::string text);
   /// Those that run and wait come to their end, but all of them within one limit; then the thread ends.
@@ -59,6 +61,7 @@ class Commands {
  private:
   struct Running {
     Spawned child;
+    std::string name;
     UniqueFd said;      ///< its stderr
     std::string words;  ///< the first of that
     std::uint64_t end_ns = 0;
@@ -69,22 +72,24 @@ class Commands {
   void loop();
   /// Starts what may be started; false: all is over.
   bool start_waiting();
-  void begin(const std::string& text);
+  void begin(const CommandOptions& options, const std::string& text);
+  /// True for the first time since the command is this one.
+  bool first_failure();
   void wait_for_news();
   /// True: it is over and counted.
   bool look_at(Running& each, std::uint64_t now_ns);
   void read_words(Running& each) const;
   void count(std::uint64_t Counts::*what);
 
-  const CommandOptions options_;
   const Clock& clock_;
   const UniqueFd wake_;
   std::list<Running> running_;
   mutable std::mutex mutex_;
+  CommandOptions options_;
   std::deque<std::string> waiting_;
   Counts counts_;
   std::optional<std::uint64_t> end_ns_;  ///< CLOCK_MONOTONIC, when it is to end
-  bool told_failing_ = false;
+  bool told_failing_ = false;            ///< of this command
   std::thread thread_;
 };
 

@@ -1,6 +1,7 @@
 #include "alert/dispatcher.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t kMostAtOnce = 16;  // then a look at what was told meanwhile
 constexpr std::size_t kKeyDigits = 32;
 constexpr std::size_t kMostShown = 200;
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
 }  // namespace
 
@@ -27,7 +29,20 @@ Dispatcher::Dispatcher(Receiver receiver, const Clock& clock, Transport& transpo
       transport_(transport),
       open_store_(std::move(open_store)),
       random_(seed),
-      groups_(receiver_.timing) {}
+      groups_(receiver_.timing) {
+  change(receiver_);
+}
+
+void Dispatcher::change(const Receiver& receiver) {
+  receiver_.url = receiver.url;
+  receiver_.secret_file = receiver.secret_file;
+  receiver_.ca_file = receiver.ca_file;
+  receiver_.timing = receiver.timing;
+  groups_.set_timing(receiver.timing);
+  failures_ = 0;
+  told_failing_ = false;
+  next_try_ns_ = receiver.url.empty() ? kNever : 0;
+}
 
 void Dispatcher::tell(const Sighting& sighting) {
   if (!groups_.add(sighting, now())) {
@@ -146,6 +161,7 @@ Result<Answer> Dispatcher::send(const Notification& notification) {
   const std::string secret = receiver_.secret_file.empty() ? "" : TRY(read_secret(receiver_.secret_file));
   Request request;
   request.url = receiver_.url;
+  request.ca_file = receiver_.ca_file;
   request.body = body;
   request.headers = signed_headers(notification.key, wall_ns / 1'000'000'000, body, secret);
   request.headers.insert(request.headers.begin(), {"Content-Type: application/json", "Expect:"});

@@ -24,11 +24,13 @@ namespace mapwatch::alert {
 struct Receiver {
   std::string name;  ///< "webhook", "alertmanager"
   Form form = Form::kWebhook;
-  std::string url;
+  std::string url;          ///< empty: nothing is sent, and what waits is kept
   std::string secret_file;  ///< empty: unsigned
+  std::string ca_file;      ///< certificates to trust instead of the system's; empty: the system's
   Timing timing;
   Backoff backoff;
   std::uint64_t spool_bytes = 8u << 20;  ///< bodies that wait, in all; more push out the oldest
+  bool operator==(const Receiver&) const = default;
 };
 
 class Dispatcher {
@@ -39,6 +41,9 @@ class Dispatcher {
   /// must outlive it.
   Dispatcher(Receiver receiver, const Clock& clock, Transport& transport, OpenStore open_store, std::uint32_t seed);
 
+  /// Another address, secret or timing of the same receiver; its name, form and room stay. What waits goes there, and
+  /// is tried at once.
+  void change(const Receiver& receiver);
   void tell(const Sighting& sighting);
   void touch(const std::string& fingerprint) { groups_.touch(fingerprint, now()); }
   /// Does what is due. Returns when it is to be called again, CLOCK_MONOTONIC, if nothing is told before.

@@ -27,6 +27,7 @@ struct Timing {
   std::uint64_t resolve_ns = 900'000'000'000;       ///< an alert that was not seen for so long is over
   bool tell_resolved = true;                        ///< else what is over is forgotten
   std::uint32_t per_minute = 60;                    ///< notifications of all groups; more wait
+  bool operator==(const Timing&) const = default;
 };
 
 class Groups {
@@ -43,6 +44,8 @@ class Groups {
   };
 
   explicit Groups(Timing timing);
+  /// For all that is due from now on.
+  void set_timing(const Timing& timing) { timing_ = timing; }
 
   /// False: there is no room for one more; it is not among the alerts.
   bool add(const Sighting& sighting, Moment now);

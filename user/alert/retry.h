@@ -10,6 +10,7 @@ namespace mapwatch::alert {
 struct Backoff {
   std::uint64_t first_ns = 1'000'000'000;
   std::uint64_t most_ns = 300'000'000'000;
+  bool operator==(const Backoff&) const = default;
 
   /// After `failures` (1 and more) in a row: twice as long each time, of which the second half is left to `chance`, in
   /// [0, 1), so that senders that failed together do not come together.

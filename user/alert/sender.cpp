@@ -32,18 +32,30 @@ Sender::Sender(Receiver receiver, std::unique_ptr<CurlTransport> transport, std:
       dispatcher_(
           receiver, clock, *transport_,
           [path = std::move(store_path), bytes = receiver.spool_bytes] { return open(path, bytes); },
-          std::random_device()()) {
+          std::random_device()()),
+      receiver_(std::move(receiver)) {
   const SignalsBlocked blocked;
   thread_ = std::thread([this] { run(); });
 }
 
-Result<std::unique_ptr<Sender>> Sender::start(Receiver receiver, std::string ca_file, std::string store_path,
-                                              const Clock& clock) {
-  auto transport = TRY(CurlTransport::create(std::move(ca_file), clock));
+Result<std::unique_ptr<Sender>> Sender::start(Receiver receiver, std::string store_path, const Clock& clock) {
+  auto transport = TRY(CurlTransport::create(clock));
   return std::unique_ptr<Sender>(new Sender(std::move(receiver), std::move(transport), std::move(store_path), clock));
 }
 
 Sender::~Sender() { finish(); }
+
+void Sender::change(Receiver receiver) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (receiver == receiver_) {
+      return;
+    }
+    receiver_ = std::move(receiver);
+    receiver_changed_ = true;
+  }
+  changed_.notify_all();
+}
 
 void Sender::tell(Sighting sighting) {
   {
@@ -96,8 +108,12 @@ void Sender::run() {
   for (bool last = false; !last;) {
     const std::uint64_t now_ns = clock_.monotonic_ns();
     const std::uint64_t wait_ns = next_ns > now_ns ? std::min(next_ns - now_ns, most_ns) : 0;
-    changed_.wait_for(lock, std::chrono::nanoseconds(wait_ns), [this] { return stopping_ || !told_.empty(); });
+    changed_.wait_for(lock, std::chrono::nanoseconds(wait_ns),
+                      [this] { return stopping_ || receiver_changed_ || !told_.empty(); });
     last = stopping_;
+    if (std::exchange(receiver_changed_, false)) {
+      dispatcher_.change(receiver_);
+    }
     const std::vector<Sighting> told = std::exchange(told_, {});
     const std::unordered_set<std::string> touched = std::exchange(touched_, {});
     lock.unlock();

@@ -17,12 +17,13 @@ namespace mapwatch::alert {
 class Sender {
  public:
   /// Starts the thread. `store_path`: its file. `clock` must outlive it. kFailed: libcurl does not start.
-  static Result<std::unique_ptr<Sender>> start(Receiver receiver, std::string ca_file, std::string store_path,
-                                               const Clock& clock);
+  static Result<std::unique_ptr<Sender>> start(Receiver receiver, std::string store_path, const Clock& clock);
   ~Sender();
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
 
+  /// Dispatcher::change, once what is being sent now has an answer; what is as it was changes nothing.
+  void change(Receiver receiver);
   /// From any thread. What does not fit is counted as dropped.
   void tell(Sighting sighting);
   void touch(std::string fingerprint);
@@ -46,6 +47,8 @@ class Sender {
   Dispatcher dispatcher_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  Receiver receiver_;  ///< as it was given last
+  bool receiver_changed_ = false;
   std::vector<Sighting> told_;
   std::unordered_set<std::string> touched_;
   std::uint64_t dropped_ = 0;

@@ -1,11 +1,15 @@
 #include "alert/transport.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 
 #include <algorithm>
 
 #include "base/curl_ready.h"
+#include "base/unique_fd.h"
 
 namespace mapwatch::alert {
 namespace {
@@ -35,13 +39,31 @@ int check_end(void* of, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 struct Freer {
   void operator()(CURL* curl) const { ::curl_easy_cleanup(curl); }
   void operator()(curl_slist* list) const { ::curl_slist_free_all(list); }
+  void operator()(BIO* reader) const { ::BIO_free(reader); }
+  void operator()(X509* certificate) const { ::X509_free(certificate); }
 };
 
 }  // namespace
 
-Result<std::unique_ptr<CurlTransport>> CurlTransport::create(std::string ca_file, const Clock& clock) {
+Result<void> check_ca_file(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) {
+    return fail_errno(fmt::format("{} cannot be opened", path));
+  }
+  const std::unique_ptr<BIO, Freer> reader(::BIO_new_fd(file.get(), BIO_NOCLOSE));
+  const std::unique_ptr<X509, Freer> first(reader ? ::PEM_read_bio_X509(reader.get(), nullptr, nullptr, nullptr)
+                                                  : nullptr);
+  ::ERR_clear_error();
+  if (!first) {
+    return fail(ErrorKind::kFailed, fmt::format("{} has no certificate in PEM form", path),
+                "it begins with -----BEGIN CERTIFICATE-----");
+  }
+  return {};
+}
+
+Result<std::unique_ptr<CurlTransport>> CurlTransport::create(const Clock& clock) {
   TRY(make_curl_ready());
-  return std::unique_ptr<CurlTransport>(new CurlTransport(std::move(ca_file), clock));
+  return std::unique_ptr<CurlTransport>(new CurlTransport(clock));
 }
 
 Result<Answer> CurlTransport::post(const Request& request) {
@@ -76,8 +98,8 @@ Result<Answer> CurlTransport::post(const Request& request) {
   ::curl_easy_setopt(curl.get(), CURLOPT_NOPROGRESS, 0L);
   ::curl_easy_setopt(curl.get(), CURLOPT_XFERINFOFUNCTION, check_end);
   ::curl_easy_setopt(curl.get(), CURLOPT_XFERINFODATA, &bound);
-  if (!ca_file_.empty()) {
-    ::curl_easy_setopt(curl.get(), CURLOPT_CAINFO, ca_file_.c_str());
+  if (!request.ca_file.empty()) {
+    ::curl_easy_setopt(curl.get(), CURLOPT_CAINFO, request.ca_file.c_str());
     ::curl_easy_setopt(curl.get(), CURLOPT_CAPATH, nullptr);
   }
   if (const CURLcode done = ::curl_easy_perform(curl.get()); done != CURLE_OK) {

@@ -17,6 +17,7 @@ struct Request {
   std::string url;
   std::vector<std::string> headers;
   std::string_view body;
+  std::string ca_file = {};  ///< certificates to trust instead of the system's; empty: the system's
 };
 
 struct Answer {
@@ -32,20 +33,22 @@ class Transport {
   virtual Result<Answer> post(const Request& request) = 0;
 };
 
+/// Whether `path` holds certificates in PEM form. kFailed, kPermission: it cannot be read, or there is none in it.
+Result<void> check_ca_file(const std::string& path);
+
 /// By libcurl: http and https alone, certificates checked, no redirects, ten seconds at most.
 class CurlTransport final : public Transport {
  public:
-  /// `ca_file`: certificates to trust instead of the system's; empty: the system's. `clock` must outlive it.
-  static Result<std::unique_ptr<CurlTransport>> create(std::string ca_file, const Clock& clock);
+  /// `clock` must outlive it. kFailed: libcurl does not start.
+  static Result<std::unique_ptr<CurlTransport>> create(const Clock& clock);
 
   Result<Answer> post(const Request& request) override;
   /// From any thread: whatever is sent, now or later, ends by `monotonic_ns` or soon after.
   void end_by(std::uint64_t monotonic_ns) { end_ns_ = monotonic_ns; }
 
  private:
-  CurlTransport(std::string ca_file, const Clock& clock) : ca_file_(std::move(ca_file)), clock_(clock) {}
+  explicit CurlTransport(const Clock& clock) : clock_(clock) {}
 
-  std::string ca_file_;
   const Clock& clock_;
   std::atomic<std::uint64_t> end_ns_ = UINT64_MAX;
 };

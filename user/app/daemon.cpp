@@ -84,7 +84,9 @@ class Daemon {
     const std::vector<std::string> waits = cli::take_over(next, parsed.options);
     const bool elsewhere = next.metrics_listen != options_.metrics_listen;
     auto exporter = elsewhere ? TRY(serve(next)) : nullptr;
+    auto alerts = TRY(alerting_->prepare(next));
     TRY(host_->reload(next));
+    alerting_->take(std::move(alerts));
     if (elsewhere) {
       exporter_ = std::move(exporter);
     }

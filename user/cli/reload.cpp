@@ -15,6 +15,19 @@ std::vector<std::string> take_over(Options& in_force, const Options& fresh) {
   in_force.suppressions = fresh.suppressions;
   in_force.metrics_listen = fresh.metrics_listen;
   in_force.interval_ns = fresh.interval_ns;
+  in_force.webhook = fresh.webhook;
+  in_force.webhook_secret_file = fresh.webhook_secret_file;
+  in_force.webhook_ca = fresh.webhook_ca;
+  in_force.alertmanager = fresh.alertmanager;
+  in_force.alert_wait_ns = fresh.alert_wait_ns;
+  in_force.alert_interval_ns = fresh.alert_interval_ns;
+  in_force.alert_repeat_ns = fresh.alert_repeat_ns;
+  in_force.alert_resolve_ns = fresh.alert_resolve_ns;
+  in_force.exec = fresh.exec;
+  in_force.exec_user = fresh.exec_user;
+  in_force.exec_timeout_ns = fresh.exec_timeout_ns;
+  in_force.exec_max = fresh.exec_max;
+  in_force.journal = fresh.journal;
   std::vector<std::string> waits;
   const auto compare = [&](const char* flag, auto Options::*field) {
     if (in_force.*field != fresh.*field) {
@@ -37,20 +50,7 @@ std::vector<std::string> take_over(Options& in_force, const Options& fresh) {
   compare("procfs", &Options::procfs);
   compare("run-dir", &Options::run_dir);
   compare("state-dir", &Options::state_dir);
-  compare("webhook", &Options::webhook);
-  compare("webhook-secret-file", &Options::webhook_secret_file);
-  compare("webhook-ca", &Options::webhook_ca);
-  compare("alertmanager", &Options::alertmanager);
-  compare("alert-wait", &Options::alert_wait_ns);
-  compare("alert-interval", &Options::alert_interval_ns);
-  compare("alert-repeat", &Options::alert_repeat_ns);
-  compare("alert-resolve", &Options::alert_resolve_ns);
   compare("alert-spool", &Options::alert_spool);
-  compare("exec", &Options::exec);
-  compare("exec-user", &Options::exec_user);
-  compare("exec-timeout", &Options::exec_timeout_ns);
-  compare("exec-max", &Options::exec_max);
-  compare("journal", &Options::journal);
   return waits;
 }
 

@@ -104,6 +104,55 @@ def killed(context):
     again.stop(signal.SIGTERM)
 
 
+@case("alerts/reload", builds=PLAIN)
+def reload(context):
+    """SIGHUP: what one receiver did not take comes to the next under the same key; what is wrong leaves the old in force; a
+    receiver that is taken out is told nothing more, and a command that is put in runs."""
+    first, second = Webhook(context, secret=SECRET), Webhook(context, secret=SECRET)
+    first.answer = 503
+    config, got = context.scratch / "mapwatch.toml", context.scratch / "got"
+    base = f'sample = full\n[daemon]\nstate-dir = "{context.scratch / "state"}"\nalert-wait = 100ms\nalert-interval = 1s\n'
+    signed = f'webhook-secret-file = "{secret_file(context)}"\n'
+    config.write_text(f'{base}webhook = "{first.url}"\n{signed}')
+    daemon = Daemon(context, "--config", config)
+
+    def load(text, wanted="success"):
+        of = lambda s: s.sum("mapwatch_config_reloads_total", result=wanted)
+        before = of(daemon.scrape())
+        config.write_text(text)
+        daemon.signal(signal.SIGHUP)
+        daemon.scrape_until(f"a reload: {wanted}", lambda s: of(s) > before)
+    race(context, daemon, copy_of(context, "one"))
+    first.wait_tries(1)
+    load(f'{base}webhook = "{second.url}"\n{signed}')
+    tried = {key for key, _, _ in first.tries}
+    wait_for("what waited", lambda: second.wrong or tried <= {key for key, _, _ in second.taken}, 30)
+    expect("holds from the next start on" not in daemon.err.text(), daemon.err.text()[-600:])
+
+    load(f'{base}webhook = "{first.url}"\nwebhook-secret-file = "/does/not/exist"\n', "failure")
+    expect("the configuration stays as it was: --webhook-secret-file: secret file /does/not/exist" in daemon.err.text(), daemon.err.text()[-600:])
+    two = copy_of(context, "two")
+    race(context, daemon, two)
+    of = lambda exe: lambda body: body["groupLabels"]["exe"] == str(exe)
+    second.wait("the next finding", of(two))
+
+    load(f"{base}exec = \"/bin/sh -c 'cat >> {got}'\"\nexec-user = root\n")
+    three = copy_of(context, "three")
+    race(context, daemon, three)
+    wait_for("the command", lambda: got.exists() and any(f["process"]["exe"] == str(three) for f in map(json.loads, got.read_text().splitlines())), 30)
+    load(f'{base}webhook = "{second.url}"\n{signed}')
+    four = copy_of(context, "four")
+    race(context, daemon, four)
+    second.wait("the last", of(four))
+    told = {a["labels"]["exe"] for a in second.alerts()}
+    expect(str(three) not in told and not first.taken, f"told of what was found without it: {told}")
+    scrape = daemon.scrape()
+    expect(scrape.sum("mapwatch_exec_runs_total", result="ok") >= 1, "the count of commands is gone")
+    daemon.stop(signal.SIGTERM)
+    # Each command gets its text as it begins: the fourth came when there was none any more.
+    expect(str(four) not in got.read_text(), "a command that was taken out runs")
+
+
 @case("alerts/a-receiver-that-hangs", builds=PLAIN)
 def hangs(context):
     """It takes connections and says nothing: findings are written, metrics are served, the end does not wait for it."""

@@ -86,6 +86,23 @@ TEST_F(CommandsTest, EachEndIsCounted) {
   EXPECT_EQ(run(3).not_started, 3u);
 }
 
+TEST_F(CommandsTest, ANewCommandRunsForWhatHasNotBegun) {
+  options_.at_once = 1;
+  script("echo > \"$1/began\"; until [ -e \"$1/go\" ]; do sleep 0.01; done; cat >> \"$1/old\"");
+  const auto commands = start();
+  commands->run("1\n");
+  commands->run("2\n");
+  wait_for("began");
+  script("cat >> \"$1/new\"");
+  commands->change(options_);
+  dir_.write("go", "");
+  commands->run("3\n");
+  commands->finish();
+  EXPECT_EQ(commands->counts().ok, 3u);
+  EXPECT_EQ(read("old"), "1\n");
+  EXPECT_EQ(read("new"), "2\n3\n");
+}
+
 TEST_F(CommandsTest, AtTheLimitTheWholeGroupIsKilled) {
   options_.limit_ns = kSecond / 2;
   script("sleep 1000 & echo $! > \"$1/pid\"; wait");

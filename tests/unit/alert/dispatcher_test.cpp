@@ -27,6 +27,7 @@ struct Got {
   std::uint64_t at_ns = 0;
   std::map<std::string, std::string> headers;
   std::string body;
+  std::string url;
   std::string key() const { return headers.at("webhook-id"); }
 };
 
@@ -39,6 +40,7 @@ class FakeReceiver final : public Transport {
     Got got;
     got.at_ns = clock_.monotonic_ns();
     got.body = request.body;
+    got.url = request.url;
     for (const std::string& header : request.headers) {
       const std::size_t colon = header.find(':');
       got.headers[header.substr(0, colon)] = header.substr(std::min(colon + 2, header.size()));
@@ -366,6 +368,54 @@ TEST_F(DispatcherTest, TheEndKeepsWhatIsNotToldYetAndTriesIt) {
   transport_.answers(200);
   pass(kMinute);
   EXPECT_EQ(ids(transport_.taken), (std::set<std::string>{"1", "2"}));
+}
+
+TEST_F(DispatcherTest, WhatWaitsGoesToANewAddressAtOnceUnderItsKey) {
+  transport_.answers(503, "1800");
+  dispatcher_->tell(seen("1"));
+  pass(10 * kSecond);
+  ASSERT_EQ(transport_.tries.size(), 1u);
+  transport_.answers(200);
+  receiver_.url = "http://127.0.0.1/other";
+  dispatcher_->change(receiver_);
+  dispatcher_->step();
+  ASSERT_EQ(transport_.taken.size(), 1u) << "the Retry-After was another's";
+  EXPECT_EQ(transport_.taken[0].url, "http://127.0.0.1/other");
+  EXPECT_EQ(transport_.taken[0].key(), transport_.tries[0].key());
+}
+
+TEST_F(DispatcherTest, WithoutAnAddressNothingIsSentAndWhatWaitsIsKept) {
+  transport_.is_down();
+  dispatcher_->tell(seen("1"));
+  pass(10 * kSecond);
+  const std::string key = transport_.tries[0].key();
+  const std::size_t tries = transport_.tries.size();
+  const std::string url = std::exchange(receiver_.url, "");
+  dispatcher_->change(receiver_);
+  transport_.answers(200);
+  const std::uint64_t steps = steps_;
+  pass(10 * kMinute);
+  EXPECT_EQ(transport_.tries.size(), tries);
+  EXPECT_LT(steps_ - steps, 20u) << "it sleeps";
+  dispatcher_->finish();
+  start();  // without an address still
+  pass(10 * kMinute);
+  EXPECT_EQ(transport_.tries.size(), tries);
+  receiver_.url = url;
+  dispatcher_->change(receiver_);
+  pass(10 * kSecond);
+  ASSERT_EQ(transport_.taken.size(), 1u);
+  EXPECT_EQ(transport_.taken[0].key(), key);
+}
+
+TEST_F(DispatcherTest, ANewTimingHoldsForWhatIsOpen) {
+  dispatcher_->tell(seen("1"));
+  pass(10 * kSecond);
+  receiver_.timing.resolve_ns = kMinute;
+  dispatcher_->change(receiver_);
+  pass(2 * kMinute);
+  ASSERT_EQ(transport_.taken.size(), 2u) << "else it would be over in a quarter of an hour";
+  EXPECT_EQ(Json::parse(transport_.taken[1].body)["status"], "resolved");
 }
 
 TEST_F(DispatcherTest, TwoNotificationsOfTheSameWordsHaveTwoKeys) {

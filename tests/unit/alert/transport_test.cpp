@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/temp_dir.h"
+
 #include "base/unique_fd.h"
 #include "base/url.h"
 
@@ -76,7 +78,7 @@ class Server {
 
 class TransportTest : public testing::Test {
  protected:
-  TransportTest() : transport_(std::move(*CurlTransport::create("", clock_))) {}
+  TransportTest() : transport_(std::move(*CurlTransport::create(clock_))) {}
   Result<Answer> post(const std::string& url, const std::string& body = "body THE END") {
     return transport_->post({url, {"Content-Type: application/json", "Expect:", "X-Ours: yes"}, body});
   }
@@ -138,6 +140,23 @@ TEST_F(TransportTest, AReceiverThatSaysNothingIsLeftAtTheEnd) {
   const auto answer = post(server.url());
   ASSERT_FALSE(answer);
   EXPECT_THAT(answer.error().message, HasSubstr("callback")) << "by ourselves, not by its time limit";
+}
+
+/// Found at the start, and not when the first alert cannot be sent.
+TEST(CaFile, HoldsCertificates) {
+  EXPECT_TRUE(check_ca_file("/etc/ssl/certs/ca-certificates.crt"));
+  const test::TempDir dir;
+  const auto gone = check_ca_file(dir.file("none"));
+  ASSERT_FALSE(gone);
+  EXPECT_THAT(gone.error().message, HasSubstr("none cannot be opened"));
+  dir.write("spoiled", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  dir.write("key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+  dir.write("empty", "");
+  for (const std::string& path : {dir.file("spoiled"), dir.file("key"), dir.file("empty"), dir.path()}) {
+    const auto bad = check_ca_file(path);
+    ASSERT_FALSE(bad) << path;
+    EXPECT_THAT(bad.error().message, HasSubstr(path + " has no certificate"));
+  }
 }
 
 TEST(ShownUrl, TellsNoSecret) {

@@ -39,22 +39,26 @@ TEST(Reload, EveryFlagOfTheDaemonIsTakenOrWaits) {
                                                          {"dwell", "10us"},
                                                          {"interval", "7s"},
                                                          {"suppressions", "/a"},
-                                                         {"metrics-listen", "127.0.0.1:1"}};
-  const std::map<std::string_view, std::string> waits = {{"output", "json"},      {"timestamps", "true"},
-                                                         {"quiet", "true"},       {"verbose", "2"},
-                                                         {"color", "never"},      {"log-path", "/a"},
-                                                         {"on-fatal", "all"},     {"on-crash", "none"},
-                                                         {"max-freeze", "1s"},    {"record", "/a"},
-                                                         {"attach", "perf"},      {"ring-size", "4K"},
-                                                         {"procfs", "/a"},        {"run-dir", "/a"},
-                                                         {"state-dir", "/a"},     {"strip-path-prefix", "/a"},
-                                                         {"webhook", "http://a"}, {"webhook-secret-file", "/a"},
-                                                         {"webhook-ca", "/a"},    {"alertmanager", "http://a"},
-                                                         {"alert-wait", "3s"},    {"alert-interval", "2m"},
-                                                         {"alert-repeat", "1h"},  {"alert-resolve", "1h"},
-                                                         {"alert-spool", "1M"},   {"exec", "/bin/true"},
-                                                         {"exec-user", "a"},      {"exec-timeout", "1s"},
-                                                         {"exec-max", "2"},       {"journal", "never"}};
+                                                         {"metrics-listen", "127.0.0.1:1"},
+                                                         {"webhook", "http://a"},
+                                                         {"webhook-secret-file", "/a"},
+                                                         {"webhook-ca", "/a"},
+                                                         {"alertmanager", "http://a"},
+                                                         {"alert-wait", "3s"},
+                                                         {"alert-interval", "2m"},
+                                                         {"alert-repeat", "1h"},
+                                                         {"alert-resolve", "1h"},
+                                                         {"exec", "/bin/true"},
+                                                         {"exec-user", "a"},
+                                                         {"exec-timeout", "1s"},
+                                                         {"exec-max", "2"},
+                                                         {"journal", "never"}};
+  const std::map<std::string_view, std::string> waits = {
+      {"output", "json"},   {"timestamps", "true"}, {"quiet", "true"},   {"verbose", "2"},
+      {"color", "never"},   {"log-path", "/a"},     {"on-fatal", "all"}, {"on-crash", "none"},
+      {"max-freeze", "1s"}, {"record", "/a"},       {"attach", "perf"},  {"ring-size", "4K"},
+      {"procfs", "/a"},     {"run-dir", "/a"},      {"state-dir", "/a"}, {"strip-path-prefix", "/a"},
+      {"alert-spool", "1M"}};
   for (const FlagSpec& flag : flags()) {
     if ((flag.commands & bit(Command::kDaemon)) == 0 || flag.later) {
       continue;
