@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (alert::parse_retry_after(text, 1'795'000'000'000'000'000).value_or(0) > alert::kMostRetryAfterNs) {
     __builtin_trap();  // whoever answers could silence us for ever
   }
-  (void)alert::with_end(std::string(text), alert::Form::kAlertmanager, 0);
+  (void)alert::with_end(std::string(text), alert::Form::kAlertmanager, 0, 1);
   if (const auto slo = ops::parse_slo(text, "fuzz")) {
     for (const ops::Objective& objective : slo->objectives) {
       if (!(objective.allowed() > 0) || ops::promql(objective, slo->window_s).empty()) {

@@ -72,7 +72,7 @@ std::string alertmanager(const News& news) {
 
 std::string to_body(const News& news, Form form) { return form == Form::kWebhook ? webhook(news) : alertmanager(news); }
 
-Result<std::string> with_end(const std::string& body, Form form, std::int64_t ends_ns) {
+Result<std::string> with_end(const std::string& body, Form form, std::int64_t now_ns, std::uint64_t lasts_ns) {
   if (form == Form::kWebhook) {
     return body;
   }
@@ -80,8 +80,13 @@ Result<std::string> with_end(const std::string& body, Form form, std::int64_t en
   if (!json.is_array() || !std::ranges::all_of(json, [](const Json& each) { return each.is_object(); })) {
     return fail(ErrorKind::kMalformed, "a stored notification is no list of alerts");
   }
+  const Json now = rfc3339(now_ns);
   for (Json& each : json) {
-    each["endsAt"] = rfc3339(ends_ns);
+    Json& starts = each["startsAt"];
+    if (!starts.is_string() || starts > now) {  // of one form: in order of time
+      starts = now;
+    }
+    each["endsAt"] = rfc3339(now_ns + static_cast<std::int64_t>(lasts_ns));
   }
   return dump(json);
 }

@@ -28,8 +28,9 @@ inline constexpr const char* kReceiver = "mapwatch";
 /// In one line of ASCII. In Alertmanager's form without an end: with_end() sets it.
 std::string to_body(const News& news, Form form);
 
-/// The same body as it is sent now: in Alertmanager's form each alert fires until `ends_ns` (CLOCK_REALTIME), however
-/// long it has waited. kMalformed: it is no body of to_body().
-Result<std::string> with_end(const std::string& body, Form form, std::int64_t ends_ns);
+/// The same body as it is sent at `now_ns` (CLOCK_REALTIME): in Alertmanager's form each alert fires for `lasts_ns`
+/// more, however long it has waited, and began by now, whatever became of the clock: one that ends before it begins
+/// would be refused (Validate, types/types.go of Alertmanager). kMalformed: it is no body of to_body().
+Result<std::string> with_end(const std::string& body, Form form, std::int64_t now_ns, std::uint64_t lasts_ns);
 
 }  // namespace mapwatch::alert

@@ -156,8 +156,7 @@ void Dispatcher::save() {
 
 Result<Answer> Dispatcher::send(const Notification& notification) {
   const std::int64_t wall_ns = clock_.realtime_ns();
-  const std::string body = TRY(
-      with_end(notification.body, receiver_.form, wall_ns + static_cast<std::int64_t>(receiver_.timing.resolve_ns)));
+  const std::string body = TRY(with_end(notification.body, receiver_.form, wall_ns, receiver_.timing.resolve_ns));
   const std::string secret = receiver_.secret_file.empty() ? "" : TRY(read_secret(receiver_.secret_file));
   Request request;
   request.url = receiver_.url;

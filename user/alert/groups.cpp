@@ -93,7 +93,7 @@ void Groups::resolve(Group& group, Moment now) {
       each = group.entries.erase(each);
       continue;
     }
-    each->second.alert.ends_ns = now.wall_ns;
+    each->second.alert.ends_ns = std::max(now.wall_ns, entry.alert.starts_ns);  // the clock may have been set back
     group.news_ns = group.news_ns.value_or(now.ns);
     ++each;
   }

@@ -58,7 +58,7 @@ Result<void> compact(const Database& database, std::int64_t now_s) {
 
 Result<History> History::create(const std::string& path) {
   Database database = TRY(Database::create(path));
-  TRY(database.run(kSchema, "is no history of mapwatch's"));
+  TRY(database.run(kSchema, "cannot be used as history"));
   return History(std::move(database));
 }
 

@@ -72,18 +72,29 @@ TEST(Body, IsOneLineOfAsciiWhateverIsInIt) {
 
 TEST(AlertmanagerBody, FiresUntilItsEndWhenItIsSent) {
   const std::string stored = to_body({{}, {alert("1"), alert("2")}, 0}, Form::kAlertmanager);
-  const auto sent = with_end(stored, Form::kAlertmanager, kStart);
+  const auto sent = with_end(stored, Form::kAlertmanager, kStart, 60'000'000'000);
   ASSERT_TRUE(sent);
   const Json body = Json::parse(*sent);
   ASSERT_EQ(body.size(), 2u);
   EXPECT_EQ(body[1]["labels"]["id"], "2");
-  EXPECT_EQ(body[1]["endsAt"], "2026-11-23T00:14:02.118004217Z");
-  EXPECT_EQ(with_end("x", Form::kWebhook, kStart).value_or(""), "x") << "a webhook's body stays as it is";
+  EXPECT_EQ(body[1]["startsAt"], "2026-11-23T00:14:02.118004217Z");
+  EXPECT_EQ(body[1]["endsAt"], "2026-11-23T00:15:02.118004217Z");
+  EXPECT_EQ(with_end("x", Form::kWebhook, kStart, 1).value_or(""), "x") << "a webhook's body stays as it is";
   for (const char* text : {"", "{}", "[1]", "[[]]", "null", "[{}"}) {
-    const auto spoiled = with_end(text, Form::kAlertmanager, kStart);
+    const auto spoiled = with_end(text, Form::kAlertmanager, kStart, 1);
     ASSERT_FALSE(spoiled) << text;
     EXPECT_EQ(spoiled.error().kind, ErrorKind::kMalformed);
   }
+}
+
+/// The clock was set back by a day since it was seen: Alertmanager refuses what ends before it begins.
+TEST(AlertmanagerBody, BeginsBeforeItEndsWhateverTheClockDid) {
+  const std::string stored = to_body({{}, {alert("1")}, 0}, Form::kAlertmanager);
+  const auto sent = with_end(stored, Form::kAlertmanager, kStart - 86'400'000'000'000, 60'000'000'000);
+  ASSERT_TRUE(sent);
+  const Json body = Json::parse(*sent);
+  EXPECT_EQ(body[0]["startsAt"], "2026-11-22T00:14:02.118004217Z") << "now";
+  EXPECT_EQ(body[0]["endsAt"], "2026-11-22T00:15:02.118004217Z");
 }
 
 }  // namespace

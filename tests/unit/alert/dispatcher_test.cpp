@@ -110,7 +110,7 @@ class DispatcherTest : public testing::Test {
     std::set<std::string> out;
     for (const Got& got : all) {
       const Json body = Json::parse(got.body);
-      for (const Json& alert : body["alerts"]) {
+      for (const Json& alert : body.is_array() ? body : body["alerts"]) {
         out.insert(alert["labels"]["id"].get<std::string>());
       }
     }
@@ -428,6 +428,47 @@ TEST_F(DispatcherTest, TwoNotificationsOfTheSameWordsHaveTwoKeys) {
   ASSERT_EQ(transport_.taken.size(), 2u);
   EXPECT_EQ(transport_.taken[0].body, transport_.taken[1].body);
   EXPECT_NE(transport_.taken[0].key(), transport_.taken[1].key()) << "a repeat is no duplicate";
+}
+
+/// Somebody sets the clock by a day, either way, while an alert waits and again while it is open.
+TEST_F(DispatcherTest, AClockThatIsSetLosesNothingAndMovesNoTime) {
+  constexpr std::int64_t kDayNs = 86'400'000'000'000;
+  for (const Form form : {Form::kWebhook, Form::kAlertmanager}) {
+    for (const std::int64_t step : {-kDayNs, kDayNs}) {
+      receiver_.form = form;
+      receiver_.timing.tell_resolved = form == Form::kWebhook;
+      std::filesystem::remove(dir_.file("webhook.db"));
+      start();
+      transport_.is_down();
+      transport_.tries.clear();
+      transport_.taken.clear();
+      Sighting sighting = seen("1");
+      sighting.time_ns = clock_.realtime_ns();
+      dispatcher_->tell(sighting);
+      pass(10 * kSecond);
+      clock_.step(step);
+      pass(10 * kMinute);
+      const std::size_t tries = transport_.tries.size();
+      EXPECT_GE(tries, 8u);
+      EXPECT_LE(tries, 12u) << "not more often for that";
+      transport_.answers(200);
+      pass(6 * kMinute);
+      ASSERT_GE(transport_.taken.size(), 1u);
+      clock_.step(step);
+      pass(kMinute);
+      EXPECT_EQ(dispatcher_->open(), 0u) << "over after a quarter of an hour, by any clock";
+      EXPECT_EQ(ids(transport_.taken), std::set<std::string>{"1"});
+      EXPECT_EQ(transport_.taken.size(), form == Form::kWebhook ? 2u : 1u) << "fires and is over";
+      for (const Got& got : transport_.taken) {
+        const Json body = Json::parse(got.body);
+        for (const Json& each : form == Form::kWebhook ? body["alerts"] : body) {
+          const std::string ends = each["endsAt"];
+          EXPECT_TRUE(each["startsAt"] <= each["endsAt"] || ends.starts_with("0001")) << each;
+        }
+      }
+      EXPECT_EQ(dispatcher_->counts().dropped + dispatcher_->counts().refused, 0u);
+    }
+  }
 }
 
 TEST_F(DispatcherTest, ToAlertmanagerALateAlertStillFires) {
