@@ -109,6 +109,10 @@ Result<void> MetricsSampler::add_kernel_side(metrics::Snapshot& snapshot) const 
   snapshot.operations = counters.hits;
   snapshot.dwells = counters.dwells;
   snapshot.held_s = seconds(counters.dwell_ns + counters.hold_ns);
+  if (const auto runs = watcher.runs()) {  // else it is not told: nothing else depends on it
+    snapshot.bpf_runs = runs->count;
+    snapshot.bpf_run_s = seconds(runs->time_ns);
+  }
   snapshot.probe_hits = by_probe(watcher.governor().hits());
   const Watcher::Flow flow = watcher.flow();
   snapshot.events = flow.events;
@@ -118,6 +122,7 @@ Result<void> MetricsSampler::add_kernel_side(metrics::Snapshot& snapshot) const 
   snapshot.ring_bytes = flow.ring_bytes;
   snapshot.ring_used_bytes = flow.ring_used;
   snapshot.queue_length = flow.waiting;
+  snapshot.symbol_cache_bytes = flow.symbol_bytes;
   for (const auto& [stage, lost] : {std::pair<std::string_view, std::uint64_t>{"ring", counters.lost_ring},
                                     {"decode", flow.malformed},
                                     {"table", counters.lost_slot},

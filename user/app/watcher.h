@@ -100,6 +100,7 @@ class Watcher {
   std::vector<Shown> shown() const;
   const Governor& governor() const { return *governor_; }
   Result<mw_counters> counters() const { return kernel_.counters(); }
+  Result<attach::Kernel::Runs> runs() const { return kernel_.runs(); }
   /// What each process was charged so far, by tgid.
   Result<std::unordered_map<std::uint32_t, mw_target_counts>> target_counters() const {
     return kernel_.target_counters();
@@ -117,6 +118,7 @@ class Watcher {
     std::size_t waiting = 0;          ///< to be reported
     std::size_t ring_bytes = 0;
     std::size_t ring_used = 0;
+    std::size_t symbol_bytes = 0;  ///< of names that are kept
   };
   Flow flow() const;
   /// How long each add() that succeeded took.

@@ -74,7 +74,14 @@ std::uint64_t Watcher::lost(const mw_counters& counters) const {
 }
 
 Watcher::Flow Watcher::flow() const {
-  return {events_, malformed_, last_event_ns_, reports_.refused(), reports_.waiting(), ring_->size(), ring_->waiting()};
+  return {events_,
+          malformed_,
+          last_event_ns_,
+          reports_.refused(),
+          reports_.waiting(),
+          ring_->size(),
+          ring_->waiting(),
+          live_symbols_.cache_bytes()};
 }
 
 void Watcher::finish() {

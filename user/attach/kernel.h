@@ -116,6 +116,13 @@ class Kernel {
   LinkKind link_kind() const;
   /// Summed over CPUs.
   Result<mw_counters> counters() const;
+  /// Of all programs, as the kernel counts them while kernel.bpf_stats_enabled is 1
+  /// (Documentation/admin-guide/sysctl/kernel.rst).
+  struct Runs {
+    std::uint64_t count = 0;
+    std::uint64_t time_ns = 0;
+  };
+  Result<Runs> runs() const;
   /// Of sites [first, first + count), summed over CPUs.
   Result<std::vector<mw_site_counts>> site_counts(std::uint32_t first, std::size_t count) const;
   /// Who used this map last, as far as it is remembered (last_map and last_tgid say of which map it is). While the

@@ -42,6 +42,25 @@ Result<mw_counters> Kernel::counters() const {
   return total;
 }
 
+Result<Kernel::Runs> Kernel::runs() const {
+  Runs all;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, impl_->skeleton->obj) {
+    const int fd = bpf_program__fd(program);
+    if (fd < 0) {
+      continue;  // of another kind of link
+    }
+    bpf_prog_info info = {};
+    std::uint32_t size = sizeof(info);
+    if (bpf_prog_get_info_by_fd(fd, &info, &size) != 0) {
+      return fail_errno(fmt::format("cannot read how often {} ran", bpf_program__name(program)));
+    }
+    all.count += info.run_cnt;
+    all.time_ns += info.run_time_ns;
+  }
+  return all;
+}
+
 Result<std::vector<mw_site_counts>> Kernel::site_counts(std::uint32_t first, std::size_t count) const {
   const bpf_map* map = impl_->skeleton->maps.mw_sites;
   constexpr std::size_t kWords = sizeof(mw_site_counts) / sizeof(std::uint64_t);

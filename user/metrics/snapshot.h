@@ -74,7 +74,10 @@ struct Snapshot {
 
   std::uint64_t operations = 0;  ///< map operations that a probe saw
   std::uint64_t dwells = 0;
-  double held_s = 0;  ///< goroutines, in all
+  double held_s = 0;           ///< goroutines, in all
+  std::uint64_t bpf_runs = 0;  ///< of BPF programs; 0: the kernel does not count
+  double bpf_run_s = 0;
+  std::uint64_t symbol_cache_bytes = 0;
   Counts<kProbes> probe_hits = {};
   Counts<kProbes> probes = {};  ///< armed now
 

@@ -145,6 +145,10 @@ void add_probes(Families& out, const Snapshot& now) {
       .add_each("probe", kProbes, now.probes);
   out.counter("mapwatch_dwells_total", "Times that a goroutine was held to see an overlap.").add(now.dwells);
   out.counter("mapwatch_held_seconds_total", "Time that goroutines were held, summed over goroutines.").add(now.held_s);
+  if (now.bpf_runs > 0) {
+    out.counter("mapwatch_bpf_runs_total", "Runs of BPF programs, by the kernel's count.").add(now.bpf_runs);
+    out.counter("mapwatch_bpf_run_seconds_total", "Time in BPF programs, by the kernel's count.").add(now.bpf_run_s);
+  }
 }
 
 void add_alerts(Families& out, const Snapshot& now) {
@@ -184,6 +188,8 @@ void add_self(Families& out, const Snapshot& now) {
   out.gauge("mapwatch_ring_bytes", "Size of the kernel's ring.").add(now.ring_bytes);
   out.gauge("mapwatch_ring_used_bytes", "Bytes that waited in the ring.").add(now.ring_used_bytes);
   out.gauge("mapwatch_queue_length", "Findings that wait to be written.").add(now.queue_length);
+  out.gauge("mapwatch_symbol_cache_bytes", "Bytes of function and file names that are kept.")
+      .add(now.symbol_cache_bytes);
   out.gauge("mapwatch_snapshot_timestamp_seconds", "When these figures were taken.").add(now.time_s);
   out.gauge("mapwatch_config_last_reload_successful", "Whether the last reading of the configuration succeeded.")
       .add(now.reload_good ? 1.0 : 0.0);

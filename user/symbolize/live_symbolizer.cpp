@@ -23,6 +23,7 @@ std::uint64_t LiveSymbolizer::serial_of(const std::shared_ptr<const elf::BinaryS
       return false;
     }
     cache_.forget(known.serial);
+    cache_bytes_ = cache_.bytes();
     return true;
   });
   const auto found = std::ranges::find_if(known_, [&](const Known& known) { return known.binary.lock() == binary; });
@@ -62,6 +63,7 @@ void LiveSymbolizer::append(const Process* process, const elf::GoBinary* binary,
   if (found == nullptr) {
     fresh = binary->frames(address);
     cache_.put(process->serial, address, fresh);
+    cache_bytes_ = cache_.bytes();
     found = &fresh;
   }
   if (found->empty()) {
@@ -119,11 +121,6 @@ std::string LiveSymbolizer::type_name(std::uint32_t tgid, std::uint64_t address)
   }
   const auto binary = process->binary->get();
   return binary ? binary->type_name(address - process->load_bias).value_or("") : "";
-}
-
-std::size_t LiveSymbolizer::cache_bytes() const {
-  const std::lock_guard lock(mutex_);
-  return cache_.bytes();
 }
 
 }  // namespace mapwatch::symbolize

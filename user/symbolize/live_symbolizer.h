@@ -1,6 +1,7 @@
 // Symbols of running processes, from their binaries' own bytes. Any thread may call.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -30,7 +31,8 @@ class LiveSymbolizer : public Symbolizer {
   std::vector<Frame> at(std::uint32_t tgid, std::uint64_t pc) override;
   std::string type_name(std::uint32_t tgid, std::uint64_t address) override;
 
-  std::size_t cache_bytes() const;
+  /// Waits for nobody.
+  std::size_t cache_bytes() const { return cache_bytes_; }
 
  private:
   struct Process {
@@ -52,6 +54,7 @@ class LiveSymbolizer : public Symbolizer {
 
   mutable std::mutex mutex_;
   FrameCache cache_;
+  std::atomic<std::size_t> cache_bytes_ = 0;
   std::unordered_map<std::uint32_t, Process> processes_;
   std::vector<Known> known_;
   std::uint64_t next_serial_ = 1;

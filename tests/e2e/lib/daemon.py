@@ -2,6 +2,7 @@
 and bad configuration files change nothing for those that are watched."""
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -83,6 +84,31 @@ def agree(context):
                              stderr=subprocess.STDOUT, timeout=60)
     expect(checked.returncode == 0 and not checked.stdout.strip(), f"promtool: {checked.returncode} {checked.stdout}")
     healthy.finish()
+
+
+@case("daemon/time-in-bpf-programs", builds=PLAIN)
+def bpf_time(context):
+    """What the kernel counts while it is told to: at least a run for each hit that is counted here."""
+    switch = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
+    before = switch.read_text()
+    target = context.own(Target(copy_of(context, "calm"), "rw3", pace="1ms", held=False))
+    daemon = Daemon(context)
+    daemon.attached(target.pid)
+    if before.strip() == "0":
+        expect(not daemon.scrape().of("mapwatch_bpf_runs_total"), "counted by nobody")
+    switch.write_text("1")
+    try:
+        first = daemon.scrape_until("runs", lambda s: s.of("mapwatch_bpf_runs_total"))
+        hits = first.sum("mapwatch_operations_total")
+        last = daemon.scrape_until("more runs", lambda s: s.sum("mapwatch_operations_total") > hits + 100)
+    finally:
+        switch.write_text(before)
+    # A snapshot reads the operations before the runs.
+    more = last.sum("mapwatch_operations_total") - hits
+    runs = last.sum("mapwatch_bpf_runs_total") - first.sum("mapwatch_bpf_runs_total")
+    expect(runs > more / 2, f"{runs} runs for {more} operations")
+    expect(last.sum("mapwatch_bpf_run_seconds_total") > first.sum("mapwatch_bpf_run_seconds_total"), "no time")
+    daemon.stop(signal.SIGTERM)
 
 
 @case("daemon/a-real-prometheus-reads-it", builds=PLAIN)

@@ -60,6 +60,9 @@ Snapshot busy() {
   out.sends[1].tries[1] = 4;
   out.sends[0].waiting = 5;
   out.commands[2] = 6;
+  out.bpf_runs = 7;
+  out.bpf_run_s = 0.5;
+  out.symbol_cache_bytes = 4096;
   return out;
 }
 
@@ -69,6 +72,9 @@ TEST(Text, ValuesStandUnderTheirNames) {
        {R"(mapwatch_hazards_total{exe="/srv/orders",kind="iterate_write",severity="proven"} 1)",
         R"(mapwatch_hazards_total{exe="/srv/orders",kind="clone_write",severity="imminent"} 0)",
         R"(mapwatch_hazard_sites 1)",
+        R"(mapwatch_bpf_runs_total 7)",
+        R"(mapwatch_bpf_run_seconds_total 0.5)",
+        R"(mapwatch_symbol_cache_bytes 4096)",
         R"(mapwatch_crashes_total{exe="/srv/orders",reason="read_write"} 1)",
         R"(mapwatch_watched_seconds_total{exe="/srv/orders"} 1)",
         R"(mapwatch_hazard_seconds_total{exe="/srv/orders"} 1)",
