@@ -47,6 +47,7 @@ class Daemon {
 
   Result<void> start() {
     loop_.emplace(TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP})));
+    TRY(check_state_dir(options_));
     alerting_ = TRY(Alerting::start(options_, clock_));
     exporter_ = TRY(serve(options_));
     host_ = TRY(HostWatch::create(options_, STDOUT_FILENO, clock_, *loop_));

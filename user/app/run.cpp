@@ -11,6 +11,7 @@
 #include "app/alerting.h"
 #include "app/child.h"
 #include "app/event_loop.h"
+#include "app/state_dir.h"
 #include "app/watcher.h"
 #include "base/log.h"
 #include "elf/go_binary.h"
@@ -51,6 +52,7 @@ int status_of(int wait_status) {
 Result<int> run(const cli::Options& options, int& failure) {
   const SystemClock clock;
   EventLoop loop = TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCHLD}));
+  TRY(check_state_dir(options));
   const auto alerting = TRY(Alerting::start(options, clock));
   auto watcher = TRY(Watcher::create(options, STDERR_FILENO, clock));
   alerting->follow(*watcher);

@@ -1,8 +1,13 @@
 #include "app/state_dir.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+
+#include "base/escape.h"
 
 namespace mapwatch::app {
 
@@ -19,6 +24,16 @@ std::string state_dir(const cli::Options& options) {
   }
   const char* home = std::getenv("HOME");
   return std::string(home != nullptr && home[0] == '/' ? home : "/tmp") + "/.local/state/mapwatch";
+}
+
+Result<void> check_state_dir(const cli::Options& options) {
+  const std::string path = state_dir(options);
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) == 0 ? !S_ISDIR(info.st_mode) : errno == ENOTDIR) {
+    return fail(ErrorKind::kUsage, fmt::format("--state-dir {} is no directory", escape(path)),
+                "name a directory; it is made when it is not there");
+  }
+  return {};
 }
 
 }  // namespace mapwatch::app

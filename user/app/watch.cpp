@@ -13,6 +13,7 @@
 #include "app/plan_printer.h"
 #include "app/program.h"
 #include "app/selector.h"
+#include "app/state_dir.h"
 #include "base/log.h"
 
 namespace mapwatch::app {
@@ -55,6 +56,7 @@ Result<int> watch(const cli::Options& options) {
   }
   const SystemClock clock;
   EventLoop loop = TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP}));
+  TRY(check_state_dir(options));
   const auto alerting = TRY(Alerting::start(options, clock));
   auto host = TRY(HostWatch::create(options, STDOUT_FILENO, clock, loop));
   alerting->follow(host->watcher());

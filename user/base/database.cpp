@@ -26,7 +26,9 @@ Result<Database> Database::open(const std::string& path, int flags) {
   const int opened = ::sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
   Database out{std::unique_ptr<sqlite3, Closer>(database)};
   if (opened != SQLITE_OK) {
-    return out.failed("cannot be opened");
+    // It does not know its path yet.
+    return fail(ErrorKind::kFailed, fmt::format("{}: cannot be opened: {}", path,
+                                                database != nullptr ? ::sqlite3_errmsg(database) : "no memory"));
   }
   return out;
 }

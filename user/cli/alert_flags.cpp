@@ -72,7 +72,7 @@ Result<void> set_exec(Options& options, const std::string& text) {
     return {};
   }
   std::vector<std::string> words = TRY(split_words(text));
-  if (words[0].front() != '/') {
+  if (!words[0].starts_with('/')) {
     return fail(ErrorKind::kUsage, fmt::format("\"{}\" is no absolute path", words[0]),
                 "no shell and no PATH is asked: give the program's whole path");
   }

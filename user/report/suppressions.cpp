@@ -1,5 +1,7 @@
 #include "report/suppressions.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -196,6 +198,11 @@ Result<Suppressions> Suppressions::load(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     return fail(ErrorKind::kUsage, fmt::format("--suppressions {}: cannot be read", path), "name a readable file");
+  }
+  if (struct stat info = {};
+      ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & S_IWOTH) != 0) {
+    return fail(ErrorKind::kUsage, fmt::format("--suppressions {}: everybody may write to it", path),
+                fmt::format("chmod o-w {}", path));
   }
   std::string text(kMaxFileBytes + 1, '\0');
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
