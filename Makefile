@@ -33,7 +33,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
 OPT ?= -O2
 # GCC 12 takes members of an empty std::optional for uninitialised once it is instrumented (GCC bug 80635).
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -g -Wno-error=maybe-uninitialized)
-PKGS := libbpf libelf libdw zlib libarchive spdlog fmt prometheus-cpp-core libmicrohttpd libsystemd yaml-cpp sqlite3 libcurl libcrypto
+PKGS := libbpf libelf libdw zlib libarchive spdlog fmt prometheus-cpp-core libmicrohttpd gnutls libcrypt libsystemd yaml-cpp sqlite3 libcurl libcrypto
 # -isystem: warnings of other people's headers are not ours to mend.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 # Of ncurses only the library: its flags would change how everything else is compiled.
@@ -166,7 +166,7 @@ demo: ## build, race a small HTTP service, show the warning and then Go's own cr
 # The parsers, compiled once with coverage and sanitizers; no BPF, no process.
 FUZZED_SRC := $(sort $(shell find user/base user/elf user/arch user/ingest user/forensics user/witness -name '*.cpp')) user/cli/config_file.cpp \
 	user/cli/values.cpp user/report/suppressions.cpp user/report/format.cpp user/symbolize/classify.cpp \
-	user/ops/slo.cpp user/ops/prometheus.cpp user/ops/glob.cpp user/alert/retry.cpp user/alert/alert.cpp user/alert/body.cpp tests/unit/elf/tiny_go.cpp \
+	user/ops/slo.cpp user/ops/yaml_reader.cpp user/ops/web_config.cpp user/ops/prometheus.cpp user/ops/glob.cpp user/alert/retry.cpp user/alert/alert.cpp user/alert/body.cpp tests/unit/elf/tiny_go.cpp \
 	tests/unit/elf/go_program.cpp tests/unit/forensics/map_world.cpp
 FUZZED_OBJ := $(patsubst %.cpp,$(B)/fuzz/obj/%.o,$(FUZZED_SRC))
 FUZZ_CXX = $(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -fno-sanitize-recover=all -Iinclude -Iuser -Itests/unit $(PKG_CFLAGS)

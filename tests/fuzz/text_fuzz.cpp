@@ -1,5 +1,5 @@
-// Any text as a config file, as suppressions, as objectives, as what a Prometheus or a receiver of alerts answers, as a
-// value of a flag.
+// Any text as a config file, as suppressions, as objectives, as a web configuration, as what a Prometheus or a receiver
+// of alerts answers, as a value of a flag.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,6 +15,7 @@
 #include "cli/values.h"
 #include "ops/prometheus.h"
 #include "ops/slo.h"
+#include "ops/web_config.h"
 #include "report/suppressions.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -40,6 +41,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const ops::Objective& objective : slo->objectives) {
       if (!(objective.allowed() > 0) || ops::promql(objective, slo->window_s).empty()) {
         __builtin_trap();  // a budget of nothing is divided by
+      }
+    }
+  }
+  if (const auto web = ops::parse_web_config(text, "fuzz")) {
+    for (const auto& [name, hash] : web->users) {
+      if (name.find(':') != std::string::npos || !hash.starts_with("$2b$")) {
+        __builtin_trap();  // nobody could be that user
       }
     }
   }

@@ -1,14 +1,10 @@
 #include "alert/signature.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "base/guarded_file.h"
 #include "base/sha256.h"
-#include "base/unique_fd.h"
 
 namespace mapwatch::alert {
 namespace {
@@ -20,20 +16,7 @@ constexpr std::string_view kPrefix = "whsec_";
 
 Result<std::string> read_secret(const std::string& path) {
   const std::string shown = "secret file " + escape(path);
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat info = {};
-  if (!file || ::fstat(file.get(), &info) != 0) {
-    return fail_errno(shown);
-  }
-  if (!S_ISREG(info.st_mode) || (info.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
-    return fail(ErrorKind::kFailed, shown + ": others may read or change it, or it is no file", "chmod 600 it");
-  }
-  std::string text(kMostSecret, '\0');
-  const ssize_t got = ::read(file.get(), text.data(), text.size());
-  if (got < 0) {
-    return fail_errno(shown);
-  }
-  text.resize(static_cast<std::size_t>(got));
+  std::string text = TRY(read_secret_file(path, kMostSecret));
   text.resize(text.find_last_not_of(" \t\r\n") + 1);
   if (text.starts_with(kPrefix)) {
     auto decoded = decode_base64(std::string_view(text).substr(kPrefix.size()));
@@ -42,8 +25,8 @@ Result<std::string> read_secret(const std::string& path) {
     }
     text = std::move(*decoded);
   }
-  if (text.empty() || text.size() >= kMostSecret) {
-    return fail(ErrorKind::kFailed, shown + " is empty or too long", "head -c 32 /dev/urandom | base64 makes one");
+  if (text.empty()) {
+    return fail(ErrorKind::kFailed, shown + " is empty", "head -c 32 /dev/urandom | base64 makes one");
   }
   return text;
 }

@@ -49,7 +49,8 @@ class Daemon {
     loop_.emplace(TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP})));
     TRY(check_state_dir(options_));
     alerting_ = TRY(Alerting::start(options_, clock_));
-    exporter_ = TRY(serve(options_));
+    ops::Access access = TRY(ops::read_access(options_.web_config_file));
+    exporter_ = TRY(serve(options_, std::move(access)));
     host_ = TRY(HostWatch::create(options_, STDOUT_FILENO, clock_, *loop_));
     sampler_.emplace(*host_, clock_);
     alerting_->follow(host_->watcher());
@@ -64,14 +65,14 @@ class Daemon {
   }
 
   /// Null where nobody is to be told.
-  Result<std::unique_ptr<ops::Exporter>> serve(const cli::Options& options) const {
+  Result<std::unique_ptr<ops::Exporter>> serve(const cli::Options& options, ops::Access access) const {
     if (options.metrics_listen.empty()) {
       return nullptr;
     }
     ops::Exporter::Limits limits;
     limits.stale_ns = std::max(kStaleNs, 3 * options.interval_ns);
     const ListenAddress address = TRY(parse_listen_address(options.metrics_listen));
-    auto exporter = TRY(ops::Exporter::start(address, clock_, limits));
+    auto exporter = TRY(ops::Exporter::start(address, clock_, std::move(access), limits));
     log::info("metrics at {}/metrics", exporter->url());
     return exporter;
   }
@@ -84,12 +85,18 @@ class Daemon {
     cli::Options next = options_;
     const std::vector<std::string> waits = cli::take_over(next, parsed.options);
     const bool elsewhere = next.metrics_listen != options_.metrics_listen;
-    auto exporter = elsewhere ? TRY(serve(next)) : nullptr;
+    ops::Access access = TRY(ops::read_access(next.web_config_file));
+    if (exporter_ && !elsewhere) {
+      TRY(exporter_->may_use(access));
+    }
+    auto exporter = elsewhere ? TRY(serve(next, access)) : nullptr;
     auto alerts = TRY(alerting_->prepare(next));
     TRY(host_->reload(next));
     alerting_->take(std::move(alerts));
     if (elsewhere) {
       exporter_ = std::move(exporter);
+    } else if (exporter_) {
+      exporter_->use(std::move(access));
     }
     options_ = std::move(next);
     for (const std::string& flag : waits) {

@@ -13,7 +13,8 @@ namespace mapwatch {
 
 /// Hint of an error: what mapwatch serves is not for other hosts as it is.
 inline constexpr const char* kListenLocally =
-    "listen at 127.0.0.1, [::1] or unix:PATH, and let a proxy with TLS and passwords stand before it";
+    "listen at 127.0.0.1, [::1] or unix:PATH, or give --web-config-file FILE with tls_server_config and "
+    "basic_auth_users";
 
 struct ListenAddress {
   std::string text;       ///< as it was given

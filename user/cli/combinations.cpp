@@ -11,13 +11,13 @@ namespace mapwatch::cli {
 
 namespace {
 
-/// What a daemon tells is not for other hosts as it is.
+/// What a daemon tells is not for other hosts as it is. Whether the file does what they need is seen when it is read.
 Result<void> check_listen(const Options& options) {
   if (options.metrics_listen.empty()) {
     return {};
   }
   const ListenAddress address = TRY(parse_listen_address(options.metrics_listen));
-  if (!address.local()) {
+  if (!address.local() && options.web_config_file.empty()) {
     return usage(fmt::format("daemon: metrics-listen {} is open to other hosts", options.metrics_listen),
                  kListenLocally);
   }

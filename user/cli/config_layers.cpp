@@ -72,7 +72,8 @@ Result<void> read_one(const std::string& path, Command command, FileLayers& out)
                    std::string(kSectionsThere));
     }
     for (const ConfigEntry& entry : section.entries) {
-      TRY(take(entry, metrics ? "metrics-" : "", path, metrics || command == Command::kDaemon, out));
+      const bool short_name = metrics && entry.key != "web-config-file";  // whose long name says metrics in other words
+      TRY(take(entry, short_name ? "metrics-" : "", path, metrics || command == Command::kDaemon, out));
     }
   }
   out.targets.insert(out.targets.begin(), targets.begin(), targets.end());

@@ -25,7 +25,8 @@ struct FileLayers {
 
 /// Reads `path` and, for Command::kDaemon, each conf.d/*.toml beside it in the order of their names: a later file is
 /// stronger. In a file `[daemon]` is stronger for a daemon than what stands above it, and holds for nothing else;
-/// `listen` in `[metrics]` is the flag metrics-listen. Errors: kUsage, as read_config and flag_of_key.
+/// in `[metrics]` `listen` is the flag metrics-listen, `web-config-file` has its own name. Errors: kUsage, as
+/// read_config and flag_of_key.
 Result<FileLayers> read_layers(const std::string& path, Command command);
 
 }  // namespace mapwatch::cli

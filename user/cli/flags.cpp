@@ -272,6 +272,8 @@ constexpr FlagSpec kFlags[] = {
      "dump: of keys and values only their shapes; dossier export: no paths, variables, registers, labels", "false", false,
      [](O o, T t) { return set_bool(o.redact, t); }},
     {"metrics-listen", 0, kValue, kDaemon, kDaemon, "ADDRESS", "serve metrics at IP:PORT or unix:PATH; none: nowhere", "127.0.0.1:9750", false, set_listen},
+    {"web-config-file", 0, kValue, kDaemon, kDaemon, "FILE", "serve them by TLS, with passwords, as this web configuration file of Prometheus' exporters says", "", false,
+     [](O o, T t) { return set_text(o.web_config_file, t); }},
     // gate.
     {"slo", 0, kValue, kGate, kGate, "FILE", "the objectives, as YAML", "", false, [](O o, T t) { return set_text(o.slo, t); }},
     {"prometheus", 0, kValue, kGate, kGate, "URL", "ask this Prometheus; without it the history that the daemon of this host writes", "", false,

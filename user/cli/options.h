@@ -100,6 +100,7 @@ struct Options {
   When journal = When::kAuto;
   // daemon
   std::string metrics_listen;                  ///< as base/listen_address.h has it; empty: nowhere
+  std::string web_config_file;                 ///< as ops/web_config.h has it; empty: none
   std::vector<std::string> given;              ///< what parse() was given, to read it anew
   std::vector<std::string> given_environment;  ///< likewise
   // top

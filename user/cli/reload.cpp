@@ -14,6 +14,7 @@ std::vector<std::string> take_over(Options& in_force, const Options& fresh) {
   in_force.targets = fresh.targets;
   in_force.suppressions = fresh.suppressions;
   in_force.metrics_listen = fresh.metrics_listen;
+  in_force.web_config_file = fresh.web_config_file;
   in_force.interval_ns = fresh.interval_ns;
   in_force.webhook = fresh.webhook;
   in_force.webhook_secret_file = fresh.webhook_secret_file;

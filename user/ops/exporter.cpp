@@ -1,6 +1,8 @@
 #include "ops/exporter.h"
 
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -12,6 +14,7 @@
 #include <string_view>
 
 #include "base/signals.h"
+#include "ops/basic_auth.h"
 
 namespace mapwatch::ops {
 
@@ -38,6 +41,27 @@ Response make_response(const std::string& text, const char* type) {
   return response;
 }
 
+/// Who asks, as far as that can be told: an address, of IPv6 the network of 64 bits; empty for all of a unix socket.
+std::string peer_of(MHD_Connection* connection) {
+  const MHD_ConnectionInfo* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const sockaddr* address = info != nullptr ? info->client_addr : nullptr;
+  if (address != nullptr && address->sa_family == AF_INET) {
+    const auto& bytes = reinterpret_cast<const sockaddr_in*>(address)->sin_addr;
+    return {reinterpret_cast<const char*>(&bytes), sizeof(bytes)};
+  }
+  if (address != nullptr && address->sa_family == AF_INET6) {
+    const auto& bytes = reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr;
+    return {reinterpret_cast<const char*>(&bytes), sizeof(bytes) / 2};
+  }
+  return "";
+}
+
+/// What MHD has for all connections: none. Each gets its own, so that it can change; without it there is no handshake.
+int no_certificate(gnutls_session_t, const gnutls_datum_t*, int, const gnutls_pk_algorithm_t*, int, gnutls_pcert_st**,
+                   unsigned*, gnutls_privkey_t*) {
+  return -1;
+}
+
 Response plain(const std::string& text) { return make_response(text + "\n", "text/plain; charset=utf-8"); }
 
 }  // namespace
@@ -47,10 +71,12 @@ struct Exporter::Impl {
     MHD_Connection* id = nullptr;  ///< null: free
     int fd = -1;
     std::uint64_t since_ns = 0;
-    bool ended = false;  ///< it was shut down, and MHD is about to see that
+    bool ended = false;                              ///< it was shut down, and MHD is about to see that
+    std::shared_ptr<const Access> access = nullptr;  ///< as it was at its handshake
   };
 
-  Impl(const Clock& of, Limits given) : clock(of), limits(given) {
+  Impl(const Clock& of, Access who, Limits given)
+      : clock(of), limits(given), auth(of), access(std::make_shared<const Access>(std::move(who))) {
     limits.connections = std::clamp<std::size_t>(limits.connections, 1, kMostConnections);
   }
   ~Impl() {
@@ -68,6 +94,11 @@ struct Exporter::Impl {
     ::shutdown(connection.fd, SHUT_RDWR);
     connection.ended = true;
     ++count;
+  }
+
+  std::shared_ptr<const Access> access_now() {
+    const std::lock_guard lock(mutex);
+    return access;
   }
 
   // All of these on MHD's one thread.
@@ -93,8 +124,16 @@ struct Exporter::Impl {
     if (open >= limits.connections && oldest != nullptr) {
       end(*oldest, crowded);
     }
-    if (free != nullptr && info != nullptr) {
-      *free = {id, info->connect_fd, now, false};
+    if (free == nullptr || info == nullptr) {
+      return;
+    }
+    *free = {id, info->connect_fd, now, false, access_now()};
+    if (const auto& tls = free->access->tls) {
+      const MHD_ConnectionInfo* session = MHD_get_connection_info(id, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+      if (session == nullptr || !tls->secure(session->tls_session)) {
+        ::shutdown(free->fd, SHUT_RDWR);
+        free->ended = true;
+      }
     }
   }
 
@@ -105,14 +144,43 @@ struct Exporter::Impl {
     }
   }
 
+  /// What is to be said to one who may not be answered; nullopt: may be.
+  std::optional<MHD_Result> refusal(MHD_Connection* to) {
+    const auto connection = std::ranges::find(connections, to, &Connection::id);
+    if (connection == connections.end()) {
+      return MHD_NO;
+    }
+    const Users& users = connection->access->users;
+    if (users.empty()) {
+      return std::nullopt;
+    }
+    const char* given = MHD_lookup_connection_value(to, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+    const Verdict verdict = auth.check(users, given != nullptr ? given : "", peer_of(to));
+    if (verdict == Verdict::kGranted) {
+      return std::nullopt;
+    }
+    ++refused;
+    const bool later = verdict == Verdict::kLater;
+    const Response response =
+        plain(later ? "passwords are checked one after the other: ask again" : "a password, please");
+    if (response) {
+      MHD_add_response_header(response.get(), later ? MHD_HTTP_HEADER_RETRY_AFTER : MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+                              later ? "1" : "Basic realm=\"mapwatch\"");
+    }
+    return send(to, later ? MHD_HTTP_TOO_MANY_REQUESTS : MHD_HTTP_UNAUTHORIZED, response);
+  }
+
   MHD_Result answer(MHD_Connection* to, std::string_view path, std::string_view method) {
     ++requests;
+    if (const auto sent = refusal(to)) {
+      return *sent;
+    }
     if (method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) {
-      const Response refused = plain("only GET and HEAD");
-      if (refused) {
-        MHD_add_response_header(refused.get(), MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+      const Response response = plain("only GET and HEAD");
+      if (response) {
+        MHD_add_response_header(response.get(), MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
       }
-      return send(to, MHD_HTTP_METHOD_NOT_ALLOWED, refused);
+      return send(to, MHD_HTTP_METHOD_NOT_ALLOWED, response);
     }
     if (path == "/metrics") {
       const std::lock_guard lock(mutex);
@@ -153,6 +221,7 @@ struct Exporter::Impl {
 
   const Clock& clock;
   Limits limits;
+  ListenAddress address;
   std::string url;
   std::string socket_file;
   dev_t socket_dev = 0;
@@ -161,24 +230,27 @@ struct Exporter::Impl {
   std::atomic<std::uint64_t> requests = 0;
   std::atomic<std::uint64_t> late = 0;
   std::atomic<std::uint64_t> crowded = 0;
+  std::atomic<std::uint64_t> refused = 0;
   std::atomic<bool> ready = false;
   std::atomic<std::uint64_t> handed_over_ns = 0;
+  BasicAuth auth;
   std::mutex mutex;
   Response metrics;
+  std::shared_ptr<const Access> access;
   MHD_Daemon* daemon = nullptr;
 };
 
 Exporter::Exporter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Exporter::~Exporter() = default;
 
-Result<std::unique_ptr<Exporter>> Exporter::start(const ListenAddress& address, const Clock& clock, Limits limits) {
-  if (!address.local()) {
-    return fail(ErrorKind::kUsage, "metrics are not served at " + address.text + ": it is open to other hosts",
-                kListenLocally);
-  }
-  auto impl = std::make_unique<Impl>(clock, limits);
+Result<std::unique_ptr<Exporter>> Exporter::start(const ListenAddress& address, const Clock& clock, Access access,
+                                                  Limits limits) {
+  TRY(check_access(address, access));
+  const bool tls = access.tls != nullptr;
+  auto impl = std::make_unique<Impl>(clock, std::move(access), limits);
   UniqueFd socket = TRY(listen_at(address));
-  impl->url = address.unix_path.empty() ? "http://" + bound_to(socket.get()) : address.text;
+  impl->address = address;
+  impl->url = address.unix_path.empty() ? (tls ? "https://" : "http://") + bound_to(socket.get()) : address.text;
   if (struct stat made = {}; !address.unix_path.empty() && ::lstat(address.unix_path.c_str(), &made) == 0) {
     impl->socket_file = address.unix_path;
     impl->socket_dev = made.st_dev;
@@ -186,18 +258,34 @@ Result<std::unique_ptr<Exporter>> Exporter::start(const ListenAddress& address, 
   }
   impl->handed_over_ns = clock.monotonic_ns();
   const SignalsBlocked blocked;
-  impl->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, nullptr, nullptr, &Impl::on_request,
-                                  impl.get(), MHD_OPTION_LISTEN_SOCKET, socket.release(),          // MHD's to close
-                                  MHD_OPTION_NOTIFY_CONNECTION, &Impl::on_connection, impl.get(),  //
-                                  MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(2 * impl->limits.connections),
-                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, impl->limits.request_bytes,  //
-                                  MHD_OPTION_CONNECTION_TIMEOUT, impl->limits.silent_s,            //
-                                  MHD_OPTION_STRICT_FOR_CLIENT, 1,                                 //
-                                  MHD_OPTION_END);
+  impl->daemon =
+      MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | (tls ? MHD_USE_TLS : MHD_NO_FLAG), 0, nullptr,
+                       nullptr, &Impl::on_request, impl.get(),                          //
+                       MHD_OPTION_LISTEN_SOCKET, socket.release(),                      // MHD's to close
+                       MHD_OPTION_NOTIFY_CONNECTION, &Impl::on_connection, impl.get(),  //
+                       MHD_OPTION_CONNECTION_LIMIT, static_cast<unsigned>(2 * impl->limits.connections),
+                       MHD_OPTION_CONNECTION_MEMORY_LIMIT, impl->limits.request_bytes,  //
+                       MHD_OPTION_CONNECTION_TIMEOUT, impl->limits.silent_s,            //
+                       MHD_OPTION_STRICT_FOR_CLIENT, 1,                                 //
+                       tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, &no_certificate, MHD_OPTION_END);
   if (impl->daemon == nullptr) {
     return fail_errno("cannot serve metrics at " + address.text);
   }
   return std::unique_ptr<Exporter>(new Exporter(std::move(impl)));
+}
+
+Result<void> Exporter::may_use(const Access& access) const {
+  if ((access.tls != nullptr) != (impl_->access_now()->tls != nullptr)) {
+    return fail(ErrorKind::kUsage, "TLS is turned on or off at " + impl_->address.text + " by a new start only",
+                "start the daemon anew, or change metrics-listen, too");
+  }
+  return check_access(impl_->address, access);
+}
+
+void Exporter::use(Access access) {
+  auto made = std::make_shared<const Access>(std::move(access));
+  const std::lock_guard lock(impl_->mutex);
+  impl_->access.swap(made);
 }
 
 void Exporter::publish(const std::string& text) {
@@ -211,6 +299,6 @@ void Exporter::set_ready(bool ready) { impl_->ready = ready; }
 
 const std::string& Exporter::url() const { return impl_->url; }
 
-Exporter::Counts Exporter::counts() const { return {impl_->requests, impl_->late, impl_->crowded}; }
+Exporter::Counts Exporter::counts() const { return {impl_->requests, impl_->late, impl_->crowded, impl_->refused}; }
 
 }  // namespace mapwatch::ops

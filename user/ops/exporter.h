@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/listen_address.h"
 #include "base/result.h"
+#include "ops/access.h"
 
 namespace mapwatch::ops {
 
@@ -24,27 +25,31 @@ class Exporter {
     std::uint64_t stale_ns = 30'000'000'000;       ///< /healthz fails when nothing was handed over for so long
   };
 
-  /// Listens from now on. `clock` must outlive it. The address must be local().
-  static Result<std::unique_ptr<Exporter>> start(const ListenAddress& address, const Clock& clock, Limits limits);
-  static Result<std::unique_ptr<Exporter>> start(const ListenAddress& address, const Clock& clock) {
-    return start(address, clock, Limits{});
-  }
+  /// Listens from now on. `clock` must outlive it. Errors: check_access(), listen_at().
+  static Result<std::unique_ptr<Exporter>> start(const ListenAddress& address, const Clock& clock, Access access,
+                                                 Limits limits);
   /// Ends all connections.
   ~Exporter();
   Exporter(const Exporter&) = delete;
   Exporter& operator=(const Exporter&) = delete;
+
+  /// kUsage: check_access(), or it would turn TLS on or off, for which this is to be started anew.
+  Result<void> may_use(const Access& access) const;
+  /// For connections from now on; may_use() it. Never waits for a client.
+  void use(Access access);
 
   /// The text of /metrics from now on. Never waits for a client.
   void publish(const std::string& text);
   /// Whether /readyz succeeds; not at first.
   void set_ready(bool ready);
 
-  /// "http://127.0.0.1:9750", "unix:/run/mapwatch/metrics.sock".
+  /// "http://127.0.0.1:9750", "https://[::]:9750", "unix:/run/mapwatch/metrics.sock".
   const std::string& url() const;
   struct Counts {
     std::uint64_t requests = 0;
     std::uint64_t late = 0;     ///< connections that were ended for their time
     std::uint64_t crowded = 0;  ///< for room
+    std::uint64_t refused = 0;  ///< requests whose password was wrong, missing or not looked at
   };
   Counts counts() const;
 

@@ -1,7 +1,6 @@
 #include "ops/slo.h"
 
 #include <fmt/format.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 #include <set>
 
 #include "base/proc.h"
+#include "ops/yaml_reader.h"
 
 namespace mapwatch::ops {
 namespace {
@@ -36,10 +36,6 @@ const std::array<SourceName, 5>& sources() {
   return all;
 }
 
-tl::unexpected<Error> wrong(const std::string& where, const std::string& what, const std::string& hint = {}) {
-  return fail(ErrorKind::kUsage, fmt::format("{}: {}", where, what), hint);
-}
-
 /// A number and its unit, which `units` gives the worth of.
 std::optional<double> with_unit(std::string_view text,
                                 std::initializer_list<std::pair<std::string_view, double>> units) {
@@ -63,9 +59,9 @@ std::optional<double> seconds(std::string_view text) {
 
 std::optional<double> share(std::string_view text) { return with_unit(text, {{"%", 0.01}}); }
 
-class Reader {
+class Reader : YamlReader {
  public:
-  Reader(const YAML::Node& root, const std::string& name) : root_(root), name_(name) {}
+  Reader(const YAML::Node& root, const std::string& name) : YamlReader(name), root_(root) {}
 
   Result<Slo> read() {
     if (!root_.IsMap()) {
@@ -100,31 +96,6 @@ class Reader {
   }
 
  private:
-  std::string at(const YAML::Node& node) const { return fmt::format("{}:{}", name_, node.Mark().line + 1); }
-
-  Result<void> only(const YAML::Node& node, const std::set<std::string_view>& known) const {
-    std::set<std::string> seen;
-    for (const auto& entry : node) {
-      const std::string word = entry.first.as<std::string>();
-      if (!known.contains(word)) {
-        return wrong(at(entry.first), fmt::format("unknown key {}", word),
-                     fmt::format("known: {}", fmt::join(known, ", ")));
-      }
-      if (!seen.insert(word).second) {
-        return wrong(at(entry.first), fmt::format("{} is given twice", word));
-      }
-    }
-    return {};
-  }
-
-  Result<std::string> text(const YAML::Node& node, const char* key) const {
-    const YAML::Node value = node[key];
-    if (!value || !value.IsScalar() || value.Scalar().empty()) {
-      return wrong(at(node), fmt::format("{} is missing", key));
-    }
-    return value.Scalar();
-  }
-
   Result<double> share_of(const YAML::Node& node, const char* key, double least, double most) const {
     const std::string given = TRY(text(node, key));
     const auto value = share(given);
@@ -199,7 +170,6 @@ class Reader {
   }
 
   const YAML::Node& root_;
-  const std::string& name_;
 };
 
 }  // namespace
@@ -210,10 +180,10 @@ double Objective::allowed() const {
 
 Result<Slo> parse_slo(std::string_view text, const std::string& name) {
   try {
-    const YAML::Node root = YAML::Load(std::string(text));
+    const YAML::Node root = TRY(load_yaml(text, name));
     return Reader(root, name).read();
   } catch (const YAML::Exception& error) {
-    return wrong(error.mark.is_null() ? name : fmt::format("{}:{}", name, error.mark.line + 1), error.msg);
+    return yaml_error(error, name);
   }
 }
 

@@ -1,4 +1,5 @@
 """What `mapwatch daemon` serves: the daemon, a look at its metrics, and a real Prometheus that reads them."""
+import base64
 import json
 import re
 import urllib.error
@@ -13,10 +14,11 @@ LINE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
-def get(url, method="GET"):
-    """(status, body)"""
+def get(url, method="GET", trust=None, user=None):
+    """(status, body). trust: an ssl.SSLContext; user: "NAME:PASSWORD"."""
+    headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()} if user else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method, headers=headers), timeout=20, context=trust) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()
@@ -44,20 +46,22 @@ class Scrape:
 
 
 class Daemon(Mapwatch):
-    """`mapwatch daemon` over all that is below the scratch folder; its probes stand when it is made."""
+    """`mapwatch daemon` over all that is below the scratch folder; its probes stand when it is made. reach: get(), or what
+    knows whom to trust and what to say."""
 
-    def __init__(self, context, *args, listen="127.0.0.1:0", **options):
+    def __init__(self, context, *args, listen="127.0.0.1:0", reach=get, **options):
+        self.reach = reach
         where = ["--metrics-listen", listen] if listen else []  # else the configuration says it
         full = [] if "--config" in args else ["--sample", "full"]  # what is told is checked, so all is to be seen
         super().__init__(context, "daemon", "-v", *only_below(context.scratch), *where, *full, *args, **options)
         line = self.err.wait(r"metrics at \S+/metrics$", 30)
         expect(line, f"no address: {self.err.text()[-800:]}")
-        self.url = line.split()[-1].removesuffix("/metrics")
-        wait_for("readiness", lambda: not self.running() or get(self.url + "/readyz")[0] == 200, 30)
+        self.url = line.split()[-1].removesuffix("/metrics").replace("0.0.0.0", "127.0.0.1")
+        wait_for("readiness", lambda: not self.running() or self.reach(self.url + "/readyz")[0] == 200, 30)
         expect(self.running(), f"it ended: {self.err.text()[-800:]}")
 
     def scrape(self):
-        status, text = get(self.url + "/metrics")
+        status, text = self.reach(self.url + "/metrics")
         expect(status == 200, f"/metrics: {status} {text}")
         return Scrape(text)
 
@@ -70,13 +74,14 @@ class Daemon(Mapwatch):
 
 
 class Prometheus(Process):
-    """A real one, on loopback, with its data in the scratch folder; it scrapes `target`, or nobody, and evaluates `rules`."""
+    """A real one, on loopback, with its data in the scratch folder; it scrapes `target`, or nobody, and evaluates `rules`.
+    how: more of the job, as YAML's "KEY: VALUE, "."""
 
-    def __init__(self, context, target=None, rules=None):
+    def __init__(self, context, target=None, rules=None, how=""):
         folder = context.scratch / "prometheus"
         folder.mkdir(exist_ok=True)
         config = folder / "prometheus.yml"
-        jobs = f"[{{job_name: mapwatch, static_configs: [{{targets: ['{target}']}}]}}]" if target else "[]"
+        jobs = f"[{{job_name: mapwatch, {how}static_configs: [{{targets: ['{target}']}}]}}]" if target else "[]"
         config.write_text(f"global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\nscrape_configs: {jobs}\n" +
                           (f"rule_files: ['{rules}']\n" if rules else ""))
         super().__init__(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",

@@ -120,7 +120,9 @@ TEST_F(DaemonConfig, ErrorsNameFileAndLine) {
   write("mapwatch.toml", "[metrics]\nlisten = example.org:80\n");
   expect_error("/mapwatch.toml:2: listen: \"example.org:80\" is no address to listen at", "127.0.0.1:9750");
   write("mapwatch.toml", "[metrics]\nlisten = 0.0.0.0:9750\n");
-  expect_error("metrics-listen 0.0.0.0:9750 is open to other hosts", "proxy");
+  expect_error("metrics-listen 0.0.0.0:9750 is open to other hosts", "--web-config-file");
+  write("mapwatch.toml", "[metrics]\nlisten = 0.0.0.0:9750\nweb-config-file = /w\n");
+  EXPECT_EQ(options().web_config_file, "/w") << "whether it is enough is seen when it is read";
   write("mapwatch.toml", "");
   write("conf.d/1.toml", "budgte = 1%\n");
   expect_error("/conf.d/1.toml:1: unknown key budgte");

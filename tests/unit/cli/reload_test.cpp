@@ -40,6 +40,7 @@ TEST(Reload, EveryFlagOfTheDaemonIsTakenOrWaits) {
                                                          {"interval", "7s"},
                                                          {"suppressions", "/a"},
                                                          {"metrics-listen", "127.0.0.1:1"},
+                                                         {"web-config-file", "/a"},
                                                          {"webhook", "http://a"},
                                                          {"webhook-secret-file", "/a"},
                                                          {"webhook-ca", "/a"},

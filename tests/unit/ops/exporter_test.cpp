@@ -69,11 +69,12 @@ class ServedAt : public testing::Test {
   std::unique_ptr<Exporter> serve(const std::string& where = "127.0.0.1:0") {
     const auto address = parse_listen_address(where);
     EXPECT_TRUE(address) << address.error().message;
-    auto exporter = Exporter::start(*address, clock_, limits_);
+    auto exporter = Exporter::start(*address, clock_, access_, limits_);
     EXPECT_TRUE(exporter) << exporter.error().message;
     return exporter ? std::move(*exporter) : nullptr;
   }
   SharedClock clock_;
+  Access access_;
   Exporter::Limits limits_;
 };
 
@@ -167,16 +168,58 @@ TEST_F(ServedAt, AConnectionHasItsTime) {
 
 TEST_F(ServedAt, AnAddressOpenToOthersIsRefused) {
   for (const char* where : {"0.0.0.0:0", "[::]:0", "192.0.2.1:9750"}) {
-    const auto exporter = Exporter::start(*parse_listen_address(where), clock_);
+    const auto exporter = Exporter::start(*parse_listen_address(where), clock_, {}, {});
     ASSERT_FALSE(exporter) << where;
     EXPECT_EQ(exporter.error().kind, ErrorKind::kUsage);
     EXPECT_NE(exporter.error().message.find("open to other hosts"), std::string::npos);
   }
 }
 
+// printf 'a:U*U' | base64, and 'a:U*V'.
+constexpr const char* kRight = "Authorization: Basic YTpVKlU=\r\n";
+constexpr const char* kWrong = "Authorization: Basic YTpVKlY=\r\n";
+
+std::string ask_as(const Exporter& exporter, const std::string& header, const std::string& path = "/metrics") {
+  return Client(exporter).say("GET " + path + " HTTP/1.1\r\nHost: x\r\n" + header + "\r\n").hear();
+}
+
+TEST_F(ServedAt, APasswordIsAskedForEverywhere) {
+  access_.users["a"] = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+  const auto exporter = serve();
+  exporter->publish("a 1\n");
+  for (const char* path : {"/metrics", "/healthz", "/readyz", "/nothing"}) {
+    const std::string answer = ask(*exporter, path);
+    EXPECT_EQ(status(answer), 401) << path;
+    EXPECT_NE(answer.find("WWW-Authenticate: Basic realm=\"mapwatch\"\r\n"), std::string::npos) << answer;
+  }
+  EXPECT_EQ(status(ask_as(*exporter, kWrong)), 401);
+  const std::string later = ask_as(*exporter, kRight);
+  EXPECT_EQ(status(later), 429) << "this address was wrong just now";
+  EXPECT_NE(later.find("Retry-After: 1\r\n"), std::string::npos) << later;
+  clock_.advance(1'000'000'000);
+  EXPECT_EQ(status(ask_as(*exporter, kRight)), 200);
+  EXPECT_EQ(status(ask_as(*exporter, kWrong)), 401);
+  EXPECT_EQ(status(ask_as(*exporter, kRight)), 200) << "known by now";
+  EXPECT_EQ(status(ask_as(*exporter, kRight, "/healthz")), 200);
+  EXPECT_EQ(exporter->counts().refused, 7u);
+}
+
+TEST_F(ServedAt, PasswordsChangeWithoutAStart) {
+  const auto exporter = serve();
+  exporter->publish("a 1\n");
+  EXPECT_EQ(status(ask(*exporter, "/metrics")), 200);
+  access_.users["a"] = "$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+  ASSERT_TRUE(exporter->may_use(access_));
+  exporter->use(access_);
+  EXPECT_EQ(status(ask(*exporter, "/metrics")), 401);
+  EXPECT_EQ(status(ask_as(*exporter, kRight)), 200);
+  exporter->use({});
+  EXPECT_EQ(status(ask(*exporter, "/metrics")), 200);
+}
+
 TEST_F(ServedAt, AnAddressInUseIsAnError) {
   const auto exporter = serve();
-  const auto second = Exporter::start(*parse_listen_address(exporter->url().substr(7)), clock_);
+  const auto second = Exporter::start(*parse_listen_address(exporter->url().substr(7)), clock_, {}, {});
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find("Address already in use"), std::string::npos) << second.error().message;
 }
@@ -190,7 +233,7 @@ TEST_F(ServedAt, ASocketFileIsForItsOwnerAndGoesWithTheServer) {
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 07777, 0600u);
   EXPECT_EQ(status(ask(*exporter, "/metrics")), 200);
-  const auto second = Exporter::start(*parse_listen_address("unix:" + path), clock_);
+  const auto second = Exporter::start(*parse_listen_address("unix:" + path), clock_, {}, {});
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find("another process does"), std::string::npos);
   exporter.reset();
@@ -205,7 +248,7 @@ TEST_F(ServedAt, ASocketFileOfADeadServerIsReplacedAndAFileIsNot) {
   EXPECT_EQ(status(ask(*exporter, "/healthz")), 200);
   const std::string file = dir.path() + "/file";
   std::ofstream(file) << "precious";
-  const auto refused = Exporter::start(*parse_listen_address("unix:" + file), clock_);
+  const auto refused = Exporter::start(*parse_listen_address("unix:" + file), clock_, {}, {});
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("is no socket"), std::string::npos);
   EXPECT_TRUE(std::filesystem::exists(file));
