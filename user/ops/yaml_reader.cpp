@@ -2,21 +2,54 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <yaml-cpp/eventhandler.h>
+
+#include <sstream>
+#include <vector>
 
 #include "base/escape.h"
 
 namespace mapwatch::ops {
+namespace {
+
+struct DocumentStarts final : YAML::EventHandler {
+  static constexpr std::size_t kMost = 3;
+  std::vector<YAML::Mark> marks;
+
+  void OnDocumentStart(const YAML::Mark& mark) override { marks.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+  void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                const std::string& /*value*/) override {}
+  void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                       YAML::EmitterStyle::value /*style*/) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  YAML::EmitterStyle::value /*style*/) override {}
+  void OnMapEnd() override {}
+};
+
+}  // namespace
 
 tl::unexpected<Error> wrong(const std::string& where, const std::string& what, const std::string& hint) {
   return fail(ErrorKind::kUsage, fmt::format("{}: {}", where, what), hint);
 }
 
 Result<YAML::Node> load_yaml(std::string_view text, const std::string& name) {
-  const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-  if (documents.size() > 1) {
-    return wrong(fmt::format("{}:{}", name, documents[1].Mark().line + 1), "a second document begins here");
+  // Not YAML::LoadAll(): on some malformed texts its parser finds another document, an empty one, again and again
+  // (yaml-cpp 0.7; found by tests/fuzz).
+  std::istringstream in{std::string(text)};
+  YAML::Parser parser(in);
+  DocumentStarts starts;
+  while (starts.marks.size() < DocumentStarts::kMost && parser.HandleNextDocument(starts)) {
   }
-  return documents.empty() ? YAML::Node() : documents.front();
+  if (starts.marks.size() > 1) {
+    const bool endless = starts.marks.size() == DocumentStarts::kMost && starts.marks[2].pos == starts.marks[1].pos;
+    return wrong(fmt::format("{}:{}", name, starts.marks[1].line + 1),
+                 endless ? "this is not YAML" : "a second document begins here");
+  }
+  return YAML::Load(std::string(text));
 }
 
 tl::unexpected<Error> yaml_error(const YAML::Exception& error, const std::string& name) {
