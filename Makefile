@@ -185,7 +185,7 @@ $(B)/fuzz/%_fuzz: tests/fuzz/%_fuzz.cpp $(B)/fuzz/libfuzzed.a
 
 FUZZ_SECONDS ?= 30
 fuzz: $(patsubst tests/fuzz/%.cpp,$(B)/fuzz/%,$(FUZZ_SRC)) ## each fuzz entry for FUZZ_SECONDS
-	$(Q)tests/fuzz/run $(B)/fuzz $(FUZZ_SECONDS)
+	$(Q)tests/fuzz/run $(B)/fuzz $(FUZZ_SECONDS) $(FUZZ_SEED)
 
 lint: ## layers, format, shellcheck
 	$(Q).ci/lint $(CLANG_FORMAT)
