@@ -130,7 +130,7 @@ def reload(context):
     expect("holds from the next start on" not in daemon.err.text(), daemon.err.text()[-600:])
 
     load(f'{base}webhook = "{first.url}"\nwebhook-secret-file = "/does/not/exist"\n', "failure")
-    expect("the configuration stays as it was: --webhook-secret-file: secret file /does/not/exist" in daemon.err.text(), daemon.err.text()[-600:])
+    expect("the configuration stays as it was: --webhook-secret-file: /does/not/exist" in daemon.err.text(), daemon.err.text()[-600:])
     two = copy_of(context, "two")
     race(context, daemon, two)
     of = lambda exe: lambda body: body["groupLabels"]["exe"] == str(exe)
