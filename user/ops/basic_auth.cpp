@@ -86,7 +86,7 @@ Verdict BasicAuth::check(const Users& users, std::string_view header, const std:
   if (!given) {
     return Verdict::kRefused;
   }
-  const std::string& hash = hash_for(users, given->user, hmac_sha256_base64(key_, given->user));
+  const std::string hash = hash_for(users, given->user, hmac_sha256_base64(key_, given->user));
   const std::string digest = hmac_sha256_base64(key_, given->user + '\0' + given->password + '\0' + hash);
   if (known(digest)) {
     return Verdict::kGranted;

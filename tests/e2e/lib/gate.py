@@ -7,8 +7,6 @@ import sqlite3
 import subprocess
 import time
 
-import yaml
-
 from .bad_input import usage
 from .fixtures import ROOT
 from .harness import case, expect
@@ -157,6 +155,7 @@ def after_deploy(context):
 @case("gate/recipe-ci")
 def ci(context):
     """The scripts of the jobs end as the gate says, by a real Prometheus and by the history of the host of the canary."""
+    import yaml
     jobs = yaml.safe_load((RECIPES / "ci.yaml").read_text())
     expect([job for job in jobs if job != "stages"] == ["budget", "canary"], f"{list(jobs)}")
 
