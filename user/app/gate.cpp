@@ -11,12 +11,12 @@
 #include "base/escape.h"
 #include "base/log.h"
 #include "base/make_directories.h"
+#include "base/rfc3339.h"
 #include "base/unique_fd.h"
 #include "base/write_all.h"
 #include "ops/budget.h"
 #include "ops/history.h"
 #include "ops/prometheus.h"
-#include "report/format.h"
 
 namespace mapwatch::app {
 namespace {
@@ -135,7 +135,7 @@ Result<void> note_override(const cli::Options& options, const ops::Slo& slo, Ver
   if (!file) {
     return fail_errno(fmt::format("{} cannot be written: nothing is let through without a note", path));
   }
-  const Json note = {{"time", report::rfc3339(now_ns)},
+  const Json note = {{"time", rfc3339(now_ns)},
                      {"uid", ::getuid()},
                      {"service", slo.service},
                      {"verdict", of(verdict).word},

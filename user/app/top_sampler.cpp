@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "base/rfc3339.h"
 #include "report/format.h"
 
 namespace mapwatch::app {
@@ -23,7 +24,7 @@ constexpr std::size_t kCommLength = 15;
 constexpr double kAllSeen = 0.999;
 
 std::string time_of_day(std::int64_t wall_ns) {
-  const std::string text = report::rfc3339(wall_ns);  // YYYY-MM-DDTHH:MM:SS.
+  const std::string text = rfc3339(wall_ns);  // YYYY-MM-DDTHH:MM:SS.
   return text.substr(11, 8) + "Z";
 }
 

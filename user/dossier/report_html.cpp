@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/rfc3339.h"
 #include "base/sha256.h"
 #include "dossier/goroutine_html.h"
 #include "dossier/map_svg.h"
@@ -182,7 +183,7 @@ std::string report_html(const PageFacts& facts) {
   std::string out = head(crash);
   out += fmt::format(
       "<body>\n<header>\n<h1>fatal error: {}</h1>\n<p>{} &middot; PID {} &middot; {}</p>\n</header>\n<main>\n",
-      markup(crash.reason), markup(crash.process.exe), crash.process.pid, report::rfc3339(crash.wall_ns));
+      markup(crash.reason), markup(crash.process.exe), crash.process.pid, rfc3339(crash.wall_ns));
   out +=
       section("sides", crash.op == MW_OP_NONE ? "The crashing goroutine" : "Both sides", sides(crash) + summary(crash));
   out += notes(facts.notes);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/escape.h"
+#include "base/rfc3339.h"
 #include "dossier/markup.h"
 #include "dossier/timeline.h"
 #include "report/format.h"
@@ -152,7 +153,7 @@ Json or_null(const std::optional<T>& value) {
 Json event_json(const Timeline& timeline, const TimelineEvent& event) {
   Json json = {{"what", moment_word(event.moment)},
                {"time_ns", event.at_ns},
-               {"time", report::rfc3339(timeline.crash.wall_ns(event.at_ns))},
+               {"time", rfc3339(timeline.crash.wall_ns(event.at_ns))},
                {"offset_ns", since_crash(timeline, event.at_ns)}};
   if (event.goid != 0) {
     json["goid"] = event.goid;
@@ -178,7 +179,7 @@ Json event_json(const Timeline& timeline, const TimelineEvent& event) {
 
 std::string timeline_text(const Timeline& timeline) {
   std::string text = fmt::format("Timeline by the kernel's monotonic clock; 0 is {}:\n",
-                                 report::rfc3339(timeline.crash.wall_ns(timeline.fatal_ns)));
+                                 rfc3339(timeline.crash.wall_ns(timeline.fatal_ns)));
   for (const TimelineEvent& event : timeline.events) {
     text += fmt::format("{:>16}  {}\n", relative(since_crash(timeline, event.at_ns)), event_text(timeline, event));
   }
@@ -193,8 +194,8 @@ std::string timeline_html(const Timeline& timeline) {
   for (const TimelineEvent& event : timeline.events) {
     text += fmt::format("<tr{}><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                         event.moment == Moment::kFatal ? " class=\"user\"" : "",
-                        report::rfc3339(timeline.crash.wall_ns(event.at_ns)),
-                        relative(since_crash(timeline, event.at_ns)), markup(event_text(timeline, event)));
+                        rfc3339(timeline.crash.wall_ns(event.at_ns)), relative(since_crash(timeline, event.at_ns)),
+                        markup(event_text(timeline, event)));
   }
   text += "</table></div>\n<dl>\n";
   for (const auto& [name, line] : remarks(timeline)) {

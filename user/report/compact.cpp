@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "base/rfc3339.h"
 #include "report/format.h"
 #include "report/report.h"
 

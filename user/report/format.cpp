@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/escape.h"
-#include "base/rfc3339.h"
 #include "symbolize/classify.h"
 
 namespace mapwatch::report {
@@ -101,8 +100,6 @@ std::string_view attribution_word(correlate::Attribution attribution) {
   }
   return "unknown";
 }
-
-std::string rfc3339(std::int64_t wall_ns) { return mapwatch::rfc3339(wall_ns); }
 
 std::string human_duration(std::uint64_t ns) {
   struct Unit {

@@ -22,8 +22,6 @@ std::string_view severity_word(correlate::Severity severity);
 std::string_view evidence_word(mw_evidence evidence);
 std::string_view attribution_word(correlate::Attribution attribution);
 
-/// "2026-11-23T00:14:02.118004217Z": wall-clock nanoseconds as RFC 3339 in UTC.
-std::string rfc3339(std::int64_t wall_ns);
 /// "1.8us", "41ms", "1.3s", "2m05s", "3h20m": two significant digits, for people.
 std::string human_duration(std::uint64_t ns);
 /// "1st", "2nd", "13th", "101st".

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "base/rfc3339.h"
 #include "report/format.h"
 #include "report/report.h"
 
