@@ -17,16 +17,6 @@ constexpr std::uint64_t kDayNs = 86'400 * kSecondNs;
 constexpr std::uint64_t kMinSpool = 64u << 10;
 constexpr std::uint64_t kMaxSpool = 1u << 30;
 
-Result<void> set_within(std::uint64_t& field, const std::string& text, std::uint64_t low, std::uint64_t high,
-                        const char* range) {
-  const std::uint64_t ns = TRY(parse_duration(text));
-  if (ns < low || ns > high) {
-    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from {}", text, range));
-  }
-  field = ns;
-  return {};
-}
-
 Result<void> set_url(std::string& field, const std::string& text) {
   if (!text.empty()) {
     TRY(check_url(text));
@@ -42,19 +32,23 @@ Result<void> set_webhook(Options& options, const std::string& text) { return set
 Result<void> set_alertmanager(Options& options, const std::string& text) { return set_url(options.alertmanager, text); }
 
 Result<void> set_alert_wait(Options& options, const std::string& text) {
-  return set_within(options.alert_wait_ns, text, 0, 600 * kSecondNs, "0 to 10m");
+  options.alert_wait_ns = TRY(parse_duration_within(text, 0, 600 * kSecondNs, "0 to 10m"));
+  return {};
 }
 
 Result<void> set_alert_interval(Options& options, const std::string& text) {
-  return set_within(options.alert_interval_ns, text, 0, kDayNs, "0 to 24h");
+  options.alert_interval_ns = TRY(parse_duration_within(text, 0, kDayNs, "0 to 24h"));
+  return {};
 }
 
 Result<void> set_alert_repeat(Options& options, const std::string& text) {
-  return set_within(options.alert_repeat_ns, text, 60 * kSecondNs, 30 * kDayNs, "1m to 720h");
+  options.alert_repeat_ns = TRY(parse_duration_within(text, 60 * kSecondNs, 30 * kDayNs, "1m to 720h"));
+  return {};
 }
 
 Result<void> set_alert_resolve(Options& options, const std::string& text) {
-  return set_within(options.alert_resolve_ns, text, 10 * kSecondNs, 30 * kDayNs, "10s to 720h");
+  options.alert_resolve_ns = TRY(parse_duration_within(text, 10 * kSecondNs, 30 * kDayNs, "10s to 720h"));
+  return {};
 }
 
 Result<void> set_alert_spool(Options& options, const std::string& text) {
@@ -81,7 +75,8 @@ Result<void> set_exec(Options& options, const std::string& text) {
 }
 
 Result<void> set_exec_timeout(Options& options, const std::string& text) {
-  return set_within(options.exec_timeout_ns, text, kSecondNs / 10, 3600 * kSecondNs, "100ms to 1h");
+  options.exec_timeout_ns = TRY(parse_duration_within(text, kSecondNs / 10, 3600 * kSecondNs, "100ms to 1h"));
+  return {};
 }
 
 Result<void> set_exec_max(Options& options, const std::string& text) {

@@ -173,11 +173,7 @@ Result<void> set_sample(Options& options, const std::string& text) {
 }
 
 Result<void> set_interval(Options& options, const std::string& text) {
-  const std::uint64_t ns = TRY(parse_duration(text));
-  if (ns < kMinIntervalNs || ns > kMaxIntervalNs) {
-    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from 100ms to 1h", text));
-  }
-  options.interval_ns = ns;
+  options.interval_ns = TRY(parse_duration_within(text, kMinIntervalNs, kMaxIntervalNs, "100ms to 1h"));
   return {};
 }
 
@@ -191,11 +187,7 @@ Result<void> set_max_freeze(Options& options, const std::string& text) {
 }
 
 Result<void> set_since(Options& options, const std::string& text) {
-  const std::uint64_t ns = TRY(parse_duration(text));
-  if (ns < kMinSinceNs || ns > kMaxSinceNs) {
-    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from 1m to 72h", text));
-  }
-  options.since_ns = ns;
+  options.since_ns = TRY(parse_duration_within(text, kMinSinceNs, kMaxSinceNs, "1m to 72h"));
   return {};
 }
 

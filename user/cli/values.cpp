@@ -99,6 +99,15 @@ Result<std::uint64_t> parse_duration(std::string_view text) {
   return total;
 }
 
+Result<std::uint64_t> parse_duration_within(std::string_view text, std::uint64_t low, std::uint64_t high,
+                                            std::string_view range) {
+  const std::uint64_t ns = TRY(parse_duration(text));
+  if (ns < low || ns > high) {
+    return fail(ErrorKind::kUsage, fmt::format("\"{}\" is not from {}", text, range));
+  }
+  return ns;
+}
+
 Result<std::uint64_t> parse_size(std::string_view text) {
   constexpr std::string_view kHint = "write a number and K, M or G: 64K, 8M, 1G";
   std::string_view rest = text;

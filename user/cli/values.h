@@ -10,6 +10,9 @@ namespace mapwatch::cli {
 
 /// Nanoseconds of "200us", "30s", "1.5s", "1m30s" (units ns, us, ms, s, m, h). A bare number is refused, save "0".
 Result<std::uint64_t> parse_duration(std::string_view text);
+/// The same, from `low` to `high` ns, both of them allowed; `range` says so in the error.
+Result<std::uint64_t> parse_duration_within(std::string_view text, std::uint64_t low, std::uint64_t high,
+                                            std::string_view range);
 
 /// Bytes of "8M", "64K", "1G", "4096" (binary units; "8MiB" and "8MB" mean 8M).
 Result<std::uint64_t> parse_size(std::string_view text);
