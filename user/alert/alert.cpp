@@ -5,25 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "base/fnv1a.h"
+
 namespace mapwatch::alert {
 namespace {
 
 constexpr std::array<std::string_view, 2> kGroupedBy = {"alertname", "exe"};
-
-class Fnv1a {
- public:
-  void add(std::string_view text) {
-    for (const char c : text) {
-      step(static_cast<std::uint8_t>(c));
-    }
-    step(0xff);
-  }
-  std::uint64_t value() const { return value_; }
-
- private:
-  void step(std::uint8_t byte) { value_ = (value_ ^ byte) * 0x100000001b3u; }
-  std::uint64_t value_ = 0xcbf29ce484222325u;
-};
+constexpr std::uint8_t kSeparator = 0xff;
 
 std::string quoted(std::string_view text) {
   std::string out = "\"";
@@ -40,7 +28,9 @@ std::string fingerprint(const Labels& labels) {
   Fnv1a hash;
   for (const auto& [name, value] : labels) {
     hash.add(name);
+    hash.add(kSeparator);
     hash.add(value);
+    hash.add(kSeparator);
   }
   return fmt::format("{:016x}", hash.value());
 }

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/fnv1a.h"
+
 namespace mapwatch::correlate {
 namespace {
 
@@ -12,25 +14,22 @@ class Hash {
  public:
   void add(std::uint64_t value) {
     for (int i = 0; i < 8; ++i) {
-      step(static_cast<std::uint8_t>(value >> (8 * i)));
+      state_.add(static_cast<std::uint8_t>(value >> (8 * i)));
     }
   }
   void add(std::string_view text) {
     add(text.size());
-    for (const char c : text) {
-      step(static_cast<std::uint8_t>(c));
-    }
+    state_.add(text);
   }
   std::uint64_t value() const {
-    std::uint64_t mixed = state_;
+    std::uint64_t mixed = state_.value();
     mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
     mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
     return mixed ^ (mixed >> 31);
   }
 
  private:
-  void step(std::uint8_t byte) { state_ = (state_ ^ byte) * 0x100000001b3u; }
-  std::uint64_t state_ = 0xcbf29ce484222325u;
+  Fnv1a state_;
 };
 
 std::uint64_t hash_side(const ProcessContext& process, const Side& side) {
