@@ -1,6 +1,5 @@
 #include "app/child.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -11,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/spawn.h"
 #include "base/unique_fd.h"
 
 namespace mapwatch::app {
@@ -65,18 +65,8 @@ std::string find_program(const std::string& name) {
 
 Result<Child> Child::start(const std::vector<std::string>& command, bool follow, int& status) {
   status = 125;
-  int go[2];
-  int tell[2];
-  if (::pipe2(go, O_CLOEXEC) != 0) {
-    return fail_errno("pipe");
-  }
-  UniqueFd go_read(go[0]);
-  UniqueFd go_write(go[1]);
-  if (::pipe2(tell, O_CLOEXEC) != 0) {
-    return fail_errno("pipe");
-  }
-  UniqueFd tell_read(tell[0]);
-  UniqueFd tell_write(tell[1]);
+  Pipe go = TRY(Pipe::create());
+  Pipe tell = TRY(Pipe::create());
   const std::string program = find_program(command[0]);
   const pid_t pid = ::fork();
   if (pid < 0) {
@@ -84,10 +74,10 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
   }
   if (pid == 0) {
     // Without its own end the child sees the pipe close when mapwatch dies, and goes on unwatched.
-    go_write.reset();
-    become(program, command, go_read.get(), tell_write.get());
+    go.writer.reset();
+    become(program, command, go.reader.get(), tell.writer.get());
   }
-  tell_write.reset();
+  tell.writer.reset();
   long options = PTRACE_O_TRACEEXEC;
   if (follow) {
     options |= PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
@@ -98,7 +88,7 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
     ::waitpid(pid, nullptr, 0);
     return error;
   }
-  go_write.reset();
+  go.writer.reset();
   // The exec stop keeps the child's end of this pipe open until it is resumed: read only what a failed exec left.
   int stop = 0;
   for (;;) {
@@ -114,7 +104,7 @@ Result<Child> Child::start(const std::vector<std::string>& command, bool follow,
   }
   if (WIFEXITED(stop)) {
     int error = 0;
-    if (::read(tell_read.get(), &error, sizeof(error)) != static_cast<ssize_t>(sizeof(error))) {
+    if (::read(tell.reader.get(), &error, sizeof(error)) != static_cast<ssize_t>(sizeof(error))) {
       error = ECHILD;
     }
     status = WEXITSTATUS(stop);
