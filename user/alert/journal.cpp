@@ -16,7 +16,6 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
-#include "base/signals.h"
 
 namespace mapwatch::alert {
 namespace {
@@ -30,64 +29,24 @@ bool is_journal_stream(int fd, const char* variable) {
   return variable != nullptr && ::fstat(fd, &info) == 0 && fmt::format("{}:{}", info.st_dev, info.st_ino) == variable;
 }
 
-Journal::Journal() {
-  const SignalsBlocked blocked;
-  thread_ = std::thread([this] { loop(); });
-}
-
-Journal::~Journal() { finish(); }
-
 void Journal::write(std::vector<std::string> fields) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (waiting_.size() >= kMostWaiting || stopping_) {
-      ++counts_.failed;
-      return;
-    }
-    waiting_.push_back(std::move(fields));
-  }
-  changed_.notify_all();
+  thread_.offer([this, fields = std::move(fields)]() mutable { send(std::move(fields)); });
 }
 
-void Journal::finish() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_all();
-  if (thread_.joinable()) {
-    thread_.join();
-  }
-}
+Journal::Counts Journal::counts() const { return {written_, failed_ + thread_.refused()}; }
 
-Journal::Counts Journal::counts() const {
-  const std::lock_guard lock(mutex_);
-  return counts_;
-}
-
-void Journal::loop() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
-    if (waiting_.empty()) {
-      return;
-    }
-    std::vector<std::string> fields = std::move(waiting_.front());
-    waiting_.pop_front();
-    lock.unlock();
-    std::vector<iovec> parts;
-    for (std::string& field : fields) {
-      parts.push_back({field.data(), field.size()});
-    }
-    // sd_journal_sendv(3) says that all is well when nobody is there.
-    const int sent =
-        ::access(kSocket, F_OK) != 0 ? -errno : ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
-    if (sent < 0 && !std::exchange(told_failing_, true)) {
-      log::warn("the journal does not take findings: {}", std::generic_category().message(-sent));
-    }
-    lock.lock();
-    ++(sent < 0 ? counts_.failed : counts_.written);
+void Journal::send(std::vector<std::string> fields) {
+  std::vector<iovec> parts;
+  for (std::string& field : fields) {
+    parts.push_back({field.data(), field.size()});
   }
+  // sd_journal_sendv(3) says that all is well when nobody is there.
+  const int sent =
+      ::access(kSocket, F_OK) != 0 ? -errno : ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size()));
+  if (sent < 0 && !std::exchange(told_failing_, true)) {
+    log::warn("the journal does not take findings: {}", std::generic_category().message(-sent));
+  }
+  ++(sent < 0 ? failed_ : written_);
 }
 
 }  // namespace mapwatch::alert

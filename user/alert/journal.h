@@ -1,13 +1,12 @@
 // Findings as entries of systemd's journal, with fields to look for them by.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <cstdint>
-#include <deque>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
+
+#include "base/work_thread.h"
 
 namespace mapwatch::alert {
 
@@ -18,15 +17,10 @@ bool is_journal_stream(int fd, const char* variable);
 /// Sends them on a thread of its own: journald may be slow to take them.
 class Journal {
  public:
-  Journal();
-  ~Journal();
-  Journal(const Journal&) = delete;
-  Journal& operator=(const Journal&) = delete;
-
   /// "NAME=VALUE" each. From any thread; never waits.
   void write(std::vector<std::string> fields);
-  /// All that was written before is sent, or the time is up; then the thread ends.
-  void finish();
+  /// Returns when all that was written before is sent.
+  void finish() { thread_.drain(); }
 
   struct Counts {
     std::uint64_t written = 0;
@@ -36,15 +30,12 @@ class Journal {
 
  private:
   static constexpr std::size_t kMostWaiting = 4096;
-  void loop();
+  void send(std::vector<std::string> fields);
 
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::vector<std::string>> waiting_;
-  bool stopping_ = false;
-  bool told_failing_ = false;
-  Counts counts_;
-  std::thread thread_;
+  bool told_failing_ = false;  ///< the thread's
+  std::atomic<std::uint64_t> written_ = 0;
+  std::atomic<std::uint64_t> failed_ = 0;
+  WorkThread thread_{0, kMostWaiting};  // last: its work uses all of the above
 };
 
 }  // namespace mapwatch::alert

@@ -13,10 +13,10 @@
 #include "app/history_writer.h"
 #include "app/host_watch.h"
 #include "app/metrics_sampler.h"
-#include "app/report_thread.h"
 #include "app/state_dir.h"
 #include "base/listen_address.h"
 #include "base/log.h"
+#include "base/work_thread.h"
 #include "cli/reload.h"
 #include "metrics/text.h"
 #include "ops/exporter.h"
@@ -194,7 +194,7 @@ class Daemon {
   std::optional<EventLoop> loop_;
   std::unique_ptr<ops::Exporter> exporter_;
   HistoryWriter history_;
-  ReportThread history_thread_;            // alone with the history
+  WorkThread history_thread_;              // alone with the history
   std::optional<MetricsSampler> sampler_;  // outlives what tells it of findings
   std::unique_ptr<Alerting> alerting_;     // likewise
   std::unique_ptr<HostWatch> host_;

@@ -16,12 +16,12 @@
 #include "app/crash_recorder.h"
 #include "app/freezer.h"
 #include "app/governor.h"
-#include "app/report_thread.h"
 #include "app/target_settings.h"
 #include "attach/kernel.h"
 #include "attach/target.h"
 #include "attach/target_lock.h"
 #include "base/clock.h"
+#include "base/work_thread.h"
 #include "cli/options.h"
 #include "correlate/correlator.h"
 #include "correlate/trust.h"
@@ -215,8 +215,8 @@ class Watcher {
   bool finished_ = false;
   /// What a crash would need, found out beforehand: takes 30 ms a program, seconds where the CPUs are busy, and no
   /// warning may wait for that.
-  ReportThread beforehand_{kNicer};
-  ReportThread reports_;  // last: its work uses all of the above
+  WorkThread beforehand_{kNicer};
+  WorkThread reports_;  // last: its work uses all of the above
 };
 
 }  // namespace mapwatch::app

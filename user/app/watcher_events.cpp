@@ -148,7 +148,7 @@ void Watcher::on_record(Bytes bytes, Turn& turn) {
 
 void Watcher::publish(std::vector<correlate::Finding> findings) {
   for (correlate::Finding& finding : findings) {
-    reports_.post_finding([this, finding = std::move(finding)] {
+    reports_.offer([this, finding = std::move(finding)] {
       std::optional<report::Report> written;
       const report::Published outcome = publisher_.publish(finding, &written);
       const std::uint32_t tgid = std::visit([](const auto& any) { return any.tgid; }, finding);

@@ -1,4 +1,4 @@
-#include "app/report_thread.h"
+#include "base/work_thread.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -7,14 +7,14 @@
 
 #include "base/signals.h"
 
-namespace mapwatch::app {
+namespace mapwatch {
 
-ReportThread::ReportThread(int nice) {
+WorkThread::WorkThread(int nice, std::size_t most) : most_(most) {
   const SignalsBlocked blocked;
   thread_ = std::thread([this, nice] { run(nice); });
 }
 
-ReportThread::~ReportThread() {
+WorkThread::~WorkThread() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -23,10 +23,10 @@ ReportThread::~ReportThread() {
   thread_.join();
 }
 
-void ReportThread::post_finding(std::function<void()> work) {
+void WorkThread::offer(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() >= kMaxQueued) {
+    if (queue_.size() >= most_) {
       ++refused_;
       return;
     }
@@ -35,7 +35,7 @@ void ReportThread::post_finding(std::function<void()> work) {
   changed_.notify_all();
 }
 
-void ReportThread::post(std::function<void()> work) {
+void WorkThread::post(std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back(std::move(work));
@@ -43,27 +43,27 @@ void ReportThread::post(std::function<void()> work) {
   changed_.notify_all();
 }
 
-void ReportThread::clear() {
+void WorkThread::clear() {
   const std::lock_guard lock(mutex_);
   queue_.clear();
 }
 
-void ReportThread::drain() {
+void WorkThread::drain() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return queue_.empty() && !busy_; });
 }
 
-std::uint64_t ReportThread::refused() const {
+std::uint64_t WorkThread::refused() const {
   const std::lock_guard lock(mutex_);
   return refused_;
 }
 
-std::size_t ReportThread::waiting() const {
+std::size_t WorkThread::waiting() const {
   const std::lock_guard lock(mutex_);
   return queue_.size();
 }
 
-void ReportThread::run(int nice) {
+void WorkThread::run(int nice) {
   if (nice != 0) {
     // Of one thread, on Linux. Where it is refused the work is as urgent as the rest.
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), ::getpriority(PRIO_PROCESS, 0) + nice);
@@ -85,4 +85,4 @@ void ReportThread::run(int nice) {
   }
 }
 
-}  // namespace mapwatch::app
+}  // namespace mapwatch
