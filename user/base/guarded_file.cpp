@@ -1,12 +1,12 @@
 #include "base/guarded_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "base/escape.h"
+#include "base/read_all.h"
 #include "base/unique_fd.h"
 
 namespace mapwatch {
@@ -26,12 +26,11 @@ Result<GuardedFile> read_guarded_file(const std::string& path, std::size_t most)
   }
   GuardedFile out;
   out.others_read = (info.st_mode & S_IRWXO) != 0;
-  out.text.resize(most + 1);
-  const ssize_t got = ::read(file.get(), out.text.data(), out.text.size());
-  if (got < 0) {
+  auto text = read_all(file.get(), most + 1);
+  if (!text) {
     return fail_errno(shown);
   }
-  out.text.resize(static_cast<std::size_t>(got));
+  out.text = std::move(*text);
   if (out.text.size() > most) {
     return fail(ErrorKind::kFailed, fmt::format("{} is longer than {} bytes", shown, most));
   }

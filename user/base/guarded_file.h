@@ -1,12 +1,17 @@
 // Files that hold secrets or say whom to trust: who else may read or change them decides whether they are used.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <string>
 
 #include "base/result.h"
 
 namespace mapwatch {
+
+/// Whether it is a regular file that every user may write to.
+inline bool everybody_writes(const struct stat& info) { return S_ISREG(info.st_mode) && (info.st_mode & S_IWOTH) != 0; }
 
 struct GuardedFile {
   std::string text;

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <memory>
 
+#include "base/read_all.h"
 #include "base/unique_fd.h"
 
 namespace mapwatch::proc {
@@ -70,22 +71,11 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
   if (!fd) {
     return fail_errno("cannot open " + path);
   }
-  std::string text;
-  char buffer[16384];
-  while (text.size() < limit) {
-    const ssize_t got = ::read(fd.get(), buffer, std::min(sizeof buffer, limit - text.size()));
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return fail_errno("cannot read " + path);
-    }
-    if (got == 0) {
-      break;
-    }
-    text.append(buffer, static_cast<std::size_t>(got));
+  auto text = read_all(fd.get(), limit);
+  if (!text) {
+    return fail_errno("cannot read " + path);
   }
-  return text;
+  return std::move(*text);
 }
 
 std::string ProcFs::path(int pid, std::string_view file) const {

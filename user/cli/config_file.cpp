@@ -6,6 +6,8 @@
 
 #include <optional>
 
+#include "base/guarded_file.h"
+#include "base/read_all.h"
 #include "base/unique_fd.h"
 
 namespace mapwatch::cli {
@@ -198,28 +200,17 @@ Result<ConfigText> read_config(const std::string& path) {
   if (::fstat(file.get(), &info) != 0) {
     return complain(std::generic_category().message(errno), "");
   }
-  if (S_ISREG(info.st_mode) && (info.st_mode & S_IWOTH) != 0) {
+  if (everybody_writes(info)) {
     return complain("everybody may write to it", fmt::format("chmod o-w {}", path));
   }
-  std::string text(kMaxConfigBytes + 1, '\0');
-  std::size_t size = 0;
-  while (size < text.size()) {
-    const ssize_t got = ::read(file.get(), text.data() + size, text.size() - size);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got < 0) {
-      return complain(std::generic_category().message(errno), "");
-    }
-    if (got == 0) {
-      break;
-    }
-    size += static_cast<std::size_t>(got);
+  const auto text = read_all(file.get(), kMaxConfigBytes + 1);
+  if (!text) {
+    return complain(std::generic_category().message(errno), "");
   }
-  if (size > kMaxConfigBytes) {
+  if (text->size() > kMaxConfigBytes) {
     return complain("it is larger than 1 MiB", "");
   }
-  return parse_config(std::string_view(text).substr(0, size), path);
+  return parse_config(*text, path);
 }
 
 }  // namespace mapwatch::cli

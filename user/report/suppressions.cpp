@@ -1,14 +1,17 @@
 #include "report/suppressions.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <fstream>
 
 #include <fmt/format.h>
 
+#include "base/guarded_file.h"
+#include "base/read_all.h"
+#include "base/unique_fd.h"
 #include "report/format.h"
 
 namespace mapwatch::report {
@@ -195,22 +198,20 @@ Result<Suppressions> Suppressions::load(const std::string& path) {
   if (path.empty()) {
     return Suppressions();
   }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info = {};
+  if (!file || ::fstat(file.get(), &info) != 0) {
     return fail(ErrorKind::kUsage, fmt::format("--suppressions {}: cannot be read", path), "name a readable file");
   }
-  if (struct stat info = {};
-      ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && (info.st_mode & S_IWOTH) != 0) {
+  if (everybody_writes(info)) {
     return fail(ErrorKind::kUsage, fmt::format("--suppressions {}: everybody may write to it", path),
                 fmt::format("chmod o-w {}", path));
   }
-  std::string text(kMaxFileBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (file.bad() || text.size() > kMaxFileBytes) {
+  const auto text = read_all(file.get(), kMaxFileBytes + 1);
+  if (!text || text->size() > kMaxFileBytes) {
     return fail(ErrorKind::kUsage, fmt::format("--suppressions {}: cannot be read, or is larger than 1 MiB", path));
   }
-  return parse(text, path);
+  return parse(*text, path);
 }
 
 bool Suppressions::hides(const HazardReport& hazard) {
