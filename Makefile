@@ -208,4 +208,5 @@ install: $(B)/mapwatch ## install to $(DESTDIR)$(PREFIX)
 clean: ## remove build/
 	rm -rf build
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# Not the roots of guests (tests/kernels), which have names like rc2.d of their own.
+-include $(shell find $(B) -path $(B)/kernels -prune -o -name '*.d' -type f -print 2>/dev/null)

@@ -7,8 +7,9 @@
 #include <memory>
 #include <unordered_map>
 
+#include <mapwatch/kernel_offsets.h>  // a type that the skeleton names
+
 #include "attach/kernel.h"
-#include "attach/kernel_offsets.h"
 #include "attach/slots.h"
 #include "mapwatch.skel.h"
 
