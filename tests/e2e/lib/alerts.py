@@ -222,16 +222,26 @@ def watch(context):
 RECIPES = ROOT / "docs/recipes"
 
 
+def for_anybody(folder):
+    """A folder that any user may write to."""
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+def command(path, lines):
+    """A shell script there that any user may run."""
+    path.write_text("#!/bin/sh\n" + lines)
+    path.chmod(0o755)
+    return path
+
+
 @case("alerts/exec", builds=PLAIN)
 def execute(context):
     """Each finding that is written is what the command reads; it is another user, and it writes nothing into our output."""
-    folder = context.scratch / "got"
-    folder.mkdir()
-    folder.chmod(0o777)
-    script = context.scratch / "take it"
-    script.write_text(f"#!/bin/sh\nn=$(mktemp -p '{folder}')\ncat > \"$n\"\nid -un > \"$n.user\"\n"
-                      "echo '{\"not\": \"ours\"}'\necho noise >&2\nmv \"$n\" \"$n.json\"\n")
-    script.chmod(0o755)
+    folder = for_anybody(context.scratch / "got")
+    script = command(context.scratch / "take it", f"n=$(mktemp -p '{folder}')\ncat > \"$n\"\nid -un > \"$n.user\"\n"
+                     "echo '{\"not\": \"ours\"}'\necho noise >&2\nmv \"$n\" \"$n.json\"\n")
     daemon = Daemon(context, "--exec", f"'{script}' \"an argument\"")
     race(context, daemon, copy_of(context, "racy"))
     findings = lambda: daemon.kind("hazard") + daemon.kind("crash")
@@ -248,12 +258,8 @@ def execute(context):
 @case("alerts/exec-that-hangs", builds=PLAIN)
 def exec_hangs(context):
     """A command that does not end is killed with all that it started, and holds nobody up."""
-    pids = context.scratch / "pids"
-    pids.mkdir()
-    pids.chmod(0o777)
-    script = context.scratch / "hang"
-    script.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! > '{pids}'/$$\nwait\n")
-    script.chmod(0o755)
+    pids = for_anybody(context.scratch / "pids")
+    script = command(context.scratch / "hang", f"sleep 1000 &\necho $! > '{pids}'/$$\nwait\n")
     daemon = Daemon(context, "--exec", f"'{script}'", "--exec-timeout", "1s", "--exec-max", "1")
     racy = copy_of(context, "racy")
     race(context, daemon, racy)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 
+from .daemon import race_until
 from .exported import exported
 from .fixtures import ROOT
 from .harness import case, expect, wait_for
@@ -211,14 +212,7 @@ def system_calls(text):
 
 def held_and_told(context, daemon, racy):
     """Runs the racy program until it was warned of and has crashed; ends the daemon. Each crash was held and has a dossier."""
-    for _ in range(8):
-        target = context.own(Target(racy, "write_read", pace="500us"))
-        daemon.attached(target.pid)
-        target.release()
-        target.out.wait("never", 10)
-        target.close()
-        if daemon.kind("hazard") and daemon.kind("crash"):
-            break
+    race_until(context, daemon, racy, lambda: daemon.kind("hazard") and daemon.kind("crash"), 10)
     daemon.scrape_until("the findings", lambda s: s.sum("mapwatch_queue_length") == 0)
     daemon.stop(signal.SIGTERM)
     hazards, crashes = daemon.kind("hazard"), daemon.kind("crash")

@@ -9,10 +9,9 @@ import sqlite3
 
 from .alertmanager import crash
 from .alerts import fires
-from .daemon import race
+from .daemon import race, race_until
 from .harness import case, expect, wait_for
 from .lifecycle import PLAIN
-from .process import Target
 from .receivers import Webhook
 from .served import Daemon
 from .whole_host import copy_of
@@ -93,14 +92,7 @@ def full_log(context):
                     "-o", "json", "--log-path", logs / "log", output=False, wrap=on_a_full_disk(logs))
     daemon.log = seen_by(daemon, logs / "log")
     racy, later = copy_of(context, "racy"), copy_of(context, "later")
-    for _ in range(8):
-        target = context.own(Target(racy, "write_read", pace="500us"))
-        daemon.attached(target.pid)
-        target.release()
-        target.out.wait("never", 3)
-        target.close()
-        if told(hook, racy):
-            break
+    race_until(context, daemon, racy, lambda: told(hook, racy), 3)
     hook.wait("an alert", fires)
     daemon.scrape_until("that it is counted", lambda s: s.sum("mapwatch_events_lost_total", stage="export") >= 1)
     expect(daemon.log.read_bytes() == b"", f"half an object: {daemon.log.read_bytes()[:200]}")
