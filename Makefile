@@ -62,8 +62,8 @@ deps: ## install what the build and the tests need (Debian 12, 13)
 	@.ci/deps
 
 # ---- BPF ----
-# No CO-RE: the one kernel structure read is pt_regs, whose layout is the processor's ABI, and without relocations no
-# kernel needs BTF.
+# No CO-RE: pt_regs has the processor's ABI for its layout, where threads are described comes as numbers from the user
+# side (mapwatch/kernel_offsets.h), and without relocations no kernel needs BTF.
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) $(wildcard include/mapwatch/*.h) vmlinux/x86/vmlinux.h
 	$(call msg,BPF,$@)
 	@mkdir -p $(@D)
