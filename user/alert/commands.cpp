@@ -54,7 +54,7 @@ Result<std::optional<Credentials>> credentials_for(const std::string& user) {
   }
   Credentials found = TRY(find_user(user.empty() ? kNobody : user));
   if (!root && found.uid != ::geteuid()) {
-    return fail(ErrorKind::kUsage, "--exec-user: only root can run a command as another user");
+    return fail(ErrorKind::kUsage, "only root can run a command as another user");
   }
   return root ? std::optional(std::move(found)) : std::nullopt;
 }

@@ -10,6 +10,7 @@
 #include "app/alert_values.h"
 #include "app/state_dir.h"
 #include "app/watcher.h"
+#include "cli/usage.h"
 
 namespace mapwatch::app {
 
@@ -59,12 +60,12 @@ bool wants_journal(cli::When when) {
 Result<void> check_files(const alert::Receiver& to) {
   if (!to.secret_file.empty()) {
     if (const auto secret = alert::read_secret(to.secret_file); !secret) {
-      return fail(ErrorKind::kUsage, "--webhook-secret-file: " + secret.error().message, secret.error().hint);
+      return cli::flag_error("webhook-secret-file", secret.error());
     }
   }
   if (!to.ca_file.empty()) {
     if (const auto good = alert::check_ca_file(to.ca_file); !good) {
-      return fail(ErrorKind::kUsage, "--webhook-ca: " + good.error().message, good.error().hint);
+      return cli::flag_error("webhook-ca", good.error());
     }
   }
   return {};
@@ -101,7 +102,11 @@ Result<Alerting::Change> Alerting::prepare(const cli::Options& options) const {
   if (!options.exec.empty()) {
     change.command.emplace();
     change.command->command = options.exec;
-    change.command->user = TRY(alert::credentials_for(options.exec_user));
+    auto user = alert::credentials_for(options.exec_user);
+    if (!user) {
+      return cli::flag_error("exec-user", user.error());
+    }
+    change.command->user = std::move(*user);
     change.command->limit_ns = options.exec_timeout_ns;
     change.command->at_once = options.exec_max;
     change.commands = commands_ ? nullptr : TRY(alert::Commands::start(*change.command, clock_));

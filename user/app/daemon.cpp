@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/work_thread.h"
 #include "cli/reload.h"
+#include "cli/usage.h"
 #include "metrics/text.h"
 #include "ops/exporter.h"
 #include "ops/supervisor.h"
@@ -49,7 +50,7 @@ class Daemon {
     loop_.emplace(TRY(EventLoop::create({SIGINT, SIGTERM, SIGHUP})));
     TRY(check_state_dir(options_));
     alerting_ = TRY(Alerting::start(options_, clock_));
-    ops::Access access = TRY(ops::read_access(options_.web_config_file));
+    ops::Access access = TRY(access_of(options_));
     exporter_ = TRY(serve(options_, std::move(access)));
     host_ = TRY(HostWatch::create(options_, STDOUT_FILENO, clock_, *loop_));
     sampler_.emplace(*host_, clock_);
@@ -62,6 +63,14 @@ class Daemon {
     }
     supervisor_.ready(status_);
     return {};
+  }
+
+  static Result<ops::Access> access_of(const cli::Options& options) {
+    auto access = ops::read_access(options.web_config_file);
+    if (!access) {
+      return cli::flag_error("web-config-file", access.error());
+    }
+    return access;
   }
 
   /// Null where nobody is to be told.
@@ -85,7 +94,7 @@ class Daemon {
     cli::Options next = options_;
     const std::vector<std::string> waits = cli::take_over(next, parsed.options);
     const bool elsewhere = next.metrics_listen != options_.metrics_listen;
-    ops::Access access = TRY(ops::read_access(next.web_config_file));
+    ops::Access access = TRY(access_of(next));
     if (exporter_ && !elsewhere) {
       TRY(exporter_->may_use(access));
     }

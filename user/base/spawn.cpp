@@ -112,7 +112,7 @@ Result<Credentials> find_user(const std::string& user) {
     failed = ::getpwuid_r(number, &entry, buffer.data(), buffer.size(), &found);
   }
   if (found == nullptr) {
-    return failed == 0 ? fail(ErrorKind::kUsage, "there is no user " + escape(user))
+    return failed == 0 ? fail(ErrorKind::kUsage, "there is no user " + escape(user), "getent passwd lists them")
                        : fail_errno("user " + escape(user), failed);
   }
   Credentials out{entry.pw_uid, entry.pw_gid, std::vector<gid_t>(kMostGroups), entry.pw_name, entry.pw_dir};

@@ -29,6 +29,16 @@ tl::unexpected<Error> bad(const std::string& what, const std::string& why, const
   return fail(ErrorKind::kFailed, fmt::format("{}: {}", what, why), hint);
 }
 
+Result<std::string> text_of(const std::string& path) { return TRY(read_guarded_file(path, kMostPem)).text; }
+
+/// What the file that `key` names has.
+Result<std::string> named(const char* key, Result<std::string> text) {
+  return std::move(text).map_error([key](Error error) {
+    error.message = fmt::format("{} {}", key, error.message);
+    return error;
+  });
+}
+
 gnutls_datum_t datum(std::string& text) {
   return {reinterpret_cast<unsigned char*>(text.data()), static_cast<unsigned>(text.size())};
 }
@@ -66,8 +76,8 @@ Result<std::shared_ptr<const Tls>> Tls::load(const TlsFiles& files) {
     return bad("TLS", gnutls_strerror(error));
   }
   impl->credentials.reset(credentials);
-  std::string certificate = TRY(read_guarded_file(files.certificate, kMostPem)).text;
-  std::string key = TRY(read_secret_file(files.key, kMostPem));
+  std::string certificate = TRY(named("cert_file", text_of(files.certificate)));
+  std::string key = TRY(named("key_file", read_secret_file(files.key, kMostPem)));
   const gnutls_datum_t public_part = datum(certificate);
   const gnutls_datum_t secret_part = datum(key);
   const int together =
@@ -78,7 +88,7 @@ Result<std::shared_ptr<const Tls>> Tls::load(const TlsFiles& files) {
                gnutls_strerror(together), "PEM, the server's own certificate first, a key without a password");
   }
   if (files.client != ClientCertificate::kNone) {
-    std::string trusted = TRY(read_guarded_file(files.client_ca, kMostPem)).text;
+    std::string trusted = TRY(named("client_ca_file", text_of(files.client_ca)));
     const gnutls_datum_t all = datum(trusted);
     const int count = gnutls_certificate_set_x509_trust_mem(credentials, &all, GNUTLS_X509_FMT_PEM);
     if (count <= 0) {
