@@ -122,12 +122,12 @@ $(B)/tests/mapdump: $(B)/tests/tools/mapdump.o $(B)/libmapwatch.a
 	$(Q)$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # The detector's BPF headers, compiled for this machine with sanitizers: no kernel, no root.
-$(B)/tests/bpf_tests: $(BPFTEST_SRC) $(wildcard tests/bpf/*.h bpf/*.h) $(wildcard include/mapwatch/*.h)
+$(B)/tests/bpf_tests: $(BPFTEST_SRC) user/govern/odds.cpp $(wildcard user/govern/*.h) $(wildcard tests/bpf/*.h bpf/*.h) $(wildcard include/mapwatch/*.h)
 	$(call msg,CLANG++,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) --driver-mode=g++ -std=c++20 -O1 -g -Wall -Wextra -Wshadow -Werror -Wno-unused-parameter -Wno-unused-function \
 		-fsanitize=address,undefined -fno-sanitize-recover=all -Itests/bpf -Iinclude -Ibpf \
-		-o $@ $(BPFTEST_SRC) -lgtest_main -lgtest -lpthread
+		-Iuser -o $@ $(BPFTEST_SRC) user/govern/odds.cpp -lgtest_main -lgtest -lpthread
 
 unit: $(B)/tests/unit_tests
 	$(Q)$(B)/tests/unit_tests --gtest_brief=1

@@ -1,4 +1,8 @@
 // What the governor tells of itself: top, and the end's summary.
+#include <algorithm>
+#include <array>
+#include <numbers>
+
 #include "app/governor.h"
 #include "correlate/correlator.h"
 #include "govern/odds.h"
@@ -36,16 +40,18 @@ namespace {
 
 std::optional<std::uint64_t> detection_ns(const govern::Planner& planner, govern::SiteId site,
                                           const govern::SiteState& state, const mw_policy& policy, bool call) {
-  // A call is one side of a race as a rule, a function both.
-  const double per_s = state.hits_per_s / (call ? 1 : 2);
-  const auto holding = govern::holding(policy, 2 * per_s);
+  // A call is one side of a race as a rule. A function may be one, or both, of half as many operations each: which is
+  // not known, and a race is seen four times as often in the one case as in the other.
+  const double per_s = state.hits_per_s / (call ? 1 : std::numbers::sqrt2);
+  const auto holding = govern::holding(policy, 2 * per_s, planner.visits(site, 0));
   if (!holding) {
     return std::nullopt;
   }
-  const auto seen = [&](double held_per_s) -> std::optional<double> {
-    return planner.detection_ns({site, site, govern::meetings_per_s(per_s, per_s, held_per_s, holding->meet_ns)});
-  };
-  const auto ns = govern::seen_in_ns(*holding, state.armed_share, seen);
+  std::array<double, 3> meetings = {};
+  std::ranges::transform(holding->stretches, meetings.begin(), [&](const govern::Stretch& stretch) {
+    return govern::meetings_per_s(per_s, per_s, stretch.held_per_s, holding->meet_ns);
+  });
+  const auto ns = govern::seen_in_ns(*holding, planner.visits(site, meetings[0]), meetings);
   return ns ? govern::whole_ns(*ns) : govern::kNever;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "govern/planner.h"
 #include "mapwatch/abi.h"
 
 namespace mapwatch::govern {
@@ -27,74 +28,30 @@ inline double meetings_per_s(double one_per_s, double other_per_s, double held_p
 
 /// How a map is held while a race that has just begun on it was not seen yet: a while of this, then the next one.
 struct Stretch {
-  double held_per_s = 0;  ///< operations of the map
-  double armed_s = 0;     ///< for so long, of the time that its sites are armed; HUGE_VAL: from then on
+  double held_per_s = 0;  ///< operations of the map, while its sites are armed
+  double armed_s = 0;     ///< for so long, of the time that they are armed; HUGE_VAL: from then on
 };
 struct Holding {
   double dwell_ns = 0;  ///< each time, on average
-  double meet_ns = 0;   ///< of that, in which another goroutine that comes at a random time is met
+  double meet_ns = 0;   ///< as long a dwell would meet as often if who comes came at a random time and was never late
   std::array<Stretch, 3> stretches = {};
 };
 
-/// Of a dwell: the time in which another goroutine that comes at a random time is met, when it sleeps in between. The
-/// CPU that it wakes on may be the one that the other is held on, then it comes right after the dwell. Measured on 2
-/// CPUs with other work (docs/overlap-detector.md): dwells of 50 us meet one that comes every millisecond in 0.2 %, of
-/// 200 us in 9 %.
-inline double met_asleep_ns(double dwell_ns) {
-  constexpr double kLostNs = 48e3;
-  constexpr double kMetPart = 0.6;
-  constexpr double kLeast = 0.04;
-  return std::max(kLeast * dwell_ns, kMetPart * (dwell_ns - kLostNs));
-}
+/// Of the operations of a map, when its two goroutines come independently: what part comes when the next one is due
+/// within the dwell, as mw_due() has it (bpf/allowance.bpf.h). By simulation, pauses from even to exponential: 0.15 to
+/// 0.26 for pauses far longer than the dwell, 0.44 to 0.50 where a dwell is nearly as long as they are.
+double due_part(double dwell_ns, double pause_ns);
 
-/// Of a map with `ops_per_s` operations, by what the policy allows (bpf/allowance.bpf.h, which has the constants and
-/// says why): a pair of sites that is new may empty the bucket, then it has four turns for one until it was held for
-/// 40 ms; two goroutines by two sites make four pairs, of which each has that. Nothing where it is never held.
-inline std::optional<Holding> holding(const mw_policy& policy, double ops_per_s) {
-  constexpr double kYoungNs = 4 * 40e6;
-  constexpr double kYoungTurns = 4;
-  constexpr double kAwakeNs = 20e3;
-  constexpr double kAsleepNs = 200e3;
-  constexpr double kLong = 0.53;  // of the dwells on those that sleep; the others are short, as after one that queued
-  if ((policy.flags & MW_POLICY_MARK_ONLY) != 0 || policy.dwell_ns == 0 || ops_per_s <= 0) {
-    return std::nullopt;
-  }
-  Holding out;
-  const double pause_ns = 1e9 / ops_per_s;
-  const double least_ns = policy.dwell_ns;
-  const double most_ns = std::max(policy.dwell_ns, policy.dwell_max_ns);
-  const double asleep = std::clamp(std::log(pause_ns / kAwakeNs) / std::log(kAsleepNs / kAwakeNs), 0.0, 1.0);
-  // As long as the map had no operation before, where nobody is seen to queue behind it.
-  out.dwell_ns = (1 - asleep) * std::clamp(pause_ns, least_ns, most_ns) + asleep * std::lerp(least_ns, most_ns, kLong);
-  out.meet_ns = (1 - asleep) * out.dwell_ns + asleep * met_asleep_ns(out.dwell_ns);
-  const double bucket = policy.share_ppm * 1e3 / out.dwell_ns;
-  const double turns = std::max<double>(policy.per_second, ops_per_s / std::max<double>(policy.one_in, 1));
-  const double burst_ns = std::min<double>(static_cast<double>(policy.burst_ns), kYoungNs);
-  const double young = std::min(std::max(kYoungTurns * policy.per_second, turns), bucket);
-  out.stretches = {{{ops_per_s, burst_ns / out.dwell_ns / ops_per_s},
-                    {young, young > 0 ? (kYoungNs - burst_ns) / (young * out.dwell_ns) : 0},
-                    {std::min(turns, bucket), HUGE_VAL}}};
-  return out;
-}
+/// Of a map with `ops_per_s` operations whose sites are armed as `visits` says, by what the policy allows
+/// (bpf/allowance.bpf.h, which has the constants and says why): a pair of sites that is new may empty the bucket, then
+/// it is held wherever somebody is due until it was held for 40 ms; two goroutines by two sites make four pairs, of
+/// which each has that. Nothing where it is never held.
+std::optional<Holding> holding(const mw_policy& policy, double ops_per_s, const Visits& visits);
 
-/// A race that is seen after `seen_ns` on average while things are as in a stretch (nullopt: never) is seen after so
-/// long when they change as `holding` says; its sites are armed `armed_share` of the time.
-template <typename SeenNs>
-std::optional<double> seen_in_ns(const Holding& holding, double armed_share, const SeenNs& seen_ns) {
-  double mean = 0;
-  double unseen = 1;
-  for (const Stretch& stretch : holding.stretches) {
-    const std::optional<double> seen = seen_ns(stretch.held_per_s);
-    const double lasts = armed_share > 0 ? stretch.armed_s * 1e9 / armed_share : HUGE_VAL;
-    if (lasts == HUGE_VAL) {
-      return seen ? std::optional(mean + unseen * *seen) : std::nullopt;
-    }
-    const double left = seen ? std::exp(-lasts / *seen) : 1;
-    mean += unseen * (seen ? (1 - left) * *seen : lasts);
-    unseen *= left;
-  }
-  return std::nullopt;
-}
+/// How long it takes on average until a race that begins at a random moment is seen. `meetings_per_s`: of each stretch,
+/// while its sites are armed. nullopt: never.
+std::optional<double> seen_in_ns(const Holding& holding, const Visits& visits,
+                                 const std::array<double, 3>& meetings_per_s);
 
 /// When a race that can be seen is never seen as things are.
 constexpr std::uint64_t kNever = UINT64_MAX;

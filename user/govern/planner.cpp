@@ -263,8 +263,8 @@ void Planner::inherit(const Planner& before) { impl_->inherit(*before.impl_); }
 Plan Planner::tick(const Sample& sample) { return impl_->tick(sample); }
 std::vector<Link> Planner::links() const { return impl_->links(); }
 SiteState Planner::site(SiteId site) const { return impl_->site(site); }
+Visits Planner::visits(SiteId site, double per_s) const { return impl_->visits(site, per_s); }
 Status Planner::status() const { return impl_->status(); }
 double Planner::cost_ppm(MemberId member) const { return impl_->cost_ppm(member); }
-std::optional<std::uint64_t> Planner::detection_ns(const Race& race) const { return impl_->detection_ns(race); }
 
 }  // namespace mapwatch::govern

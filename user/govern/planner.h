@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -146,16 +145,16 @@ struct SiteState {
   double hits_per_cpu_s = 0;      ///< the same by a second of the group's CPU time
   double armed_share = 0;         ///< of the time to come, as planned
   double measured_share = 0;      ///< of its time so far
-  double windows_per_s = 0;       ///< kVisited: how often it is visited
+  double windows_per_s = 0;       ///< kVisited, and at 1/N: how often it is visited
   std::uint64_t window_ns = 0;    ///< and for how long
   double cost_ppm = 0;            ///< of the group's CPU time
 };
 
-/// What a race needs to be seen: both sides armed, one of them held while the other comes by.
-struct Race {
-  SiteId one = 0;
-  SiteId other = 0;           ///< the same site, when the two goroutines race through one call
-  double meetings_per_s = 0;  ///< how often that happens while both are armed (meetings_per_s() in odds.h)
+/// When a site is armed, as planned.
+struct Visits {
+  double armed_share = 1;    ///< of the time
+  double windows_per_s = 0;  ///< 0: always, or all the time a little
+  double window_ns = 0;
 };
 
 /// For people, top and the summary.
@@ -193,11 +192,11 @@ class Planner {
 
   std::vector<Link> links() const;
   SiteState site(SiteId site) const;
+  /// When it is armed, as such a race meets it that is seen `per_s` times a second while it is.
+  Visits visits(SiteId site, double per_s) const;
   Status status() const;
   /// What this member was charged over the last ten seconds, as parts per million of its CPU time.
   double cost_ppm(MemberId member) const;
-  /// How long until such a race is seen, on average, under the present plan. nullopt: never, as things are.
-  std::optional<std::uint64_t> detection_ns(const Race& race) const;
 
  private:
   class Impl;

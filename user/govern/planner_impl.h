@@ -24,9 +24,9 @@ class Planner::Impl {
 
   std::vector<Link> links() const;
   SiteState site(SiteId site) const;
+  Visits visits(SiteId id, double per_s) const;
   Status status() const;
   double cost_ppm(MemberId member) const { return members_.cost_ppm(member); }
-  std::optional<std::uint64_t> detection_ns(const Race& race) const;
 
  private:
   struct Hot {
@@ -79,6 +79,8 @@ class Planner::Impl {
   /// What the group's hits may cost until the next tick.
   double most_ns() const;
   double armed_share(const Site& site) const;
+  /// --sample 1/N: how long all sites are armed each time.
+  std::uint64_t share_ns() const;
   bool bounded() const { return settings_.sampling == Sampling::kAuto; }
 
   const Settings settings_;

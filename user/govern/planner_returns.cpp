@@ -280,13 +280,17 @@ void Planner::Impl::arm_all() {
   }
 }
 
+std::uint64_t Planner::Impl::share_ns() const {
+  return std::max<std::uint64_t>(kShareNs, sites_.size() * kShareSiteNs);
+}
+
 void Planner::Impl::visit_all() {
   for (const LinkRecord& link : links_.all()) {
     if (link.phase != LinkRecord::Phase::kFree) {
       return;
     }
   }
-  const std::uint64_t length = std::max<std::uint64_t>(kShareNs, sites_.size() * kShareSiteNs);
+  const std::uint64_t length = share_ns();
   if (visit_all_ns_ == 0 && sites_.size() > 0) {
     // What switching took from the share so far is made up for.
     const double others = std::max<std::uint32_t>(settings_.one_in, 1) - 1;

@@ -68,12 +68,28 @@ SiteState Planner::Impl::site(SiteId id) const {
   if (now_ns_ > started_ns_) {
     out.measured_share = static_cast<double>(armed) / static_cast<double>(now_ns_ - started_ns_);
   }
-  if (site.place == Place::kVisited && bounded()) {
+  const Visits visits = this->visits(id, 0);
+  out.windows_per_s = visits.windows_per_s;
+  out.window_ns = whole_ns(visits.window_ns);
+  out.cost_ppm = sites_.share(site) * out.armed_share * 1e6;
+  return out;
+}
+
+Visits Planner::Impl::visits(SiteId id, double per_s) const {
+  Visits out;
+  if (id >= sites_.size()) {
+    return {0, 0, 0};
+  }
+  const Site& site = sites_[id];
+  out.armed_share = armed_share(site);
+  if (settings_.sampling == Sampling::kShare && settings_.one_in > 1) {
+    out.window_ns = static_cast<double>(share_ns());
+    out.windows_per_s = out.armed_share / out.window_ns * 1e9;
+  } else if (site.place == Place::kVisited && bounded()) {
     const Windows::Reach reach = windows_.reach(site.tier);
     out.windows_per_s = reach.per_s;
-    out.window_ns = whole_ns(reach.length_ns);
+    out.window_ns = per_s > 0 ? windows_.alike_ns(site.tier, per_s) : reach.length_ns;
   }
-  out.cost_ppm = sites_.share(site) * out.armed_share * 1e6;
   return out;
 }
 
@@ -116,34 +132,6 @@ Status Planner::Impl::status() const {
     out.mode = fmt::format("auto 1/{}", std::lround(1 / std::max(out.seen_share, 1e-9)));
   }
   return out;
-}
-
-std::optional<std::uint64_t> Planner::Impl::detection_ns(const Race& race) const {
-  if (race.one >= sites_.size() || race.other >= sites_.size() || race.meetings_per_s <= 0) {
-    return std::nullopt;
-  }
-  const Site& one = sites_[race.one];
-  const Site& other = sites_[race.other];
-  double seen_per_s = 0;
-  if (settings_.sampling == Sampling::kShare) {
-    seen_per_s = race.meetings_per_s * armed_share(one);
-  } else {
-    for (const Site* site : {&one, &other}) {
-      if (site->place != Place::kAlways && site->place != Place::kVisited) {
-        return std::nullopt;
-      }
-    }
-    std::size_t tier = 0;
-    bool visited = false;
-    for (const Site* site : {&one, &other}) {
-      if (site->place == Place::kVisited) {
-        tier = std::max<std::size_t>(tier, site->tier);
-        visited = true;
-      }
-    }
-    seen_per_s = visited ? windows_.met_per_s(tier, race.meetings_per_s) : race.meetings_per_s;
-  }
-  return seen_per_s > 0 ? std::optional(whole_ns(1e9 / seen_per_s)) : std::nullopt;
 }
 
 }  // namespace mapwatch::govern

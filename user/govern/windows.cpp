@@ -117,13 +117,19 @@ Windows::Reach Windows::reach(std::size_t tier) const {
   return out;
 }
 
-double Windows::met_per_s(std::size_t tier, double per_s) const {
-  double met = 0;
+double Windows::alike_ns(std::size_t tier, double per_s) const {
+  double all = 0;
+  double unseen = 0;
+  double longest_ns = 0;
   for (std::size_t i = tier; i < kTiers; ++i) {
     const Depth& depth = depths_[i];
-    met += depth.per_s * depth.part * -std::expm1(-per_s * (depth.length_ns + overrun_ns_) / 1e9);
+    const double length_ns = depth.length_ns + overrun_ns_;
+    const double visits = depth.per_s * depth.part;
+    all += visits;
+    unseen += visits * std::exp(-per_s * length_ns / 1e9);
+    longest_ns = visits > 0 ? std::max(longest_ns, length_ns) : longest_ns;
   }
-  return met;
+  return all > 0 && unseen > 0 ? std::min(longest_ns, -std::log(unseen / all) / per_s * 1e9) : longest_ns;
 }
 
 }  // namespace mapwatch::govern

@@ -57,9 +57,9 @@ class Windows {
     double length_ns = 0;  ///< on average
   };
   Reach reach(std::size_t tier) const;
-  /// Of an event that comes `per_s` times a second while two sites are armed: how often a second it falls into a
-  /// visit, several in one visit counted once.
-  double met_per_s(std::size_t tier, double per_s) const;
+  /// Visits of one length for all depths, in as many of which a race is seen that is seen `per_s` times a second while
+  /// its sites are armed. Not the average: in a long visit it is not seen twice.
+  double alike_ns(std::size_t tier, double per_s) const;
 
  private:
   double busy_ns(const Depth& depth) const;

@@ -104,9 +104,13 @@ class Target(Process):
             self.close()
             raise Failed(f"fixture {scenario} did not start: status {status}, {self.err.text()[-400:]}")
 
-    def release(self):
+    def race(self):
+        """Of a pair that was started "-apart": both use one map from now on."""
+        self.release("together")
+
+    def release(self, word="go"):
         try:
-            self.child.stdin.write("go\n")
+            self.child.stdin.write(word + "\n")
             self.child.stdin.flush()
         except BrokenPipeError:
             raise Failed(f"target ended before its start: {self.err.text()[-400:]}") from None

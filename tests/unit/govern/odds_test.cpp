@@ -64,55 +64,117 @@ mw_policy usual() {
 
 TEST(Odds, HeldByWhatThePolicyAllows) {
   mw_policy policy = usual();
-  const auto busy = holding(policy, 128'000);
+  const auto busy = holding(policy, 128'000, {});
   ASSERT_TRUE(busy);
   EXPECT_DOUBLE_EQ(busy->dwell_ns, 50'000) << "the map has no longer pause";
   EXPECT_DOUBLE_EQ(busy->meet_ns, 50'000) << "nobody sleeps meanwhile";
-  EXPECT_DOUBLE_EQ(busy->stretches[0].held_per_s, 128'000) << "until the bucket is empty";
-  EXPECT_DOUBLE_EQ(busy->stretches[0].armed_s, 100 / 128e3);
+  const double held_per_s = busy->stretches[0].held_per_s;
+  EXPECT_NEAR(2 / held_per_s, 2 / 128e3 + 50e-6, 1e-7) << "somebody is due at any time, and each is held";
+  EXPECT_DOUBLE_EQ(busy->stretches[0].armed_s, 100 / held_per_s) << "until the bucket is empty";
   EXPECT_DOUBLE_EQ(busy->stretches[2].held_per_s, 1000) << "one in 128";
 
-  const auto slow = holding(policy, 100);
+  const auto slow = holding(policy, 100, {});
   ASSERT_TRUE(slow);
-  EXPECT_GT(slow->dwell_ns, 50'000);
+  EXPECT_GT(slow->dwell_ns, 150'000);
   EXPECT_LT(slow->dwell_ns, 200'000) << "some are short, as after one that queued";
-  EXPECT_LT(slow->meet_ns, slow->dwell_ns / 2) << "who sleeps may wake on the CPU that the other is held on";
-  EXPECT_DOUBLE_EQ(slow->stretches[1].held_per_s, 80) << "a young pair has four turns for one";
-  EXPECT_DOUBLE_EQ(slow->stretches[2].held_per_s, 20);
+  EXPECT_LT(slow->stretches[0].held_per_s, 50) << "where somebody is due, and one in four of the others";
+  EXPECT_GT(slow->stretches[1].held_per_s, 20) << "a young pair is held wherever somebody is due";
+  EXPECT_LT(slow->stretches[1].held_per_s, slow->stretches[0].held_per_s);
+  EXPECT_LT(slow->stretches[2].held_per_s, 20);
+  EXPECT_LT(holding(policy, 1000, {})->meet_ns, slow->meet_ns)
+      << "the longer the pauses, the more is won by holding where somebody is due";
 
   policy.share_ppm = 1'000;  // a millisecond a second, as an idle process has
-  const auto idle = holding(policy, 100);
+  const auto idle = holding(policy, 100, {});
   ASSERT_TRUE(idle);
   EXPECT_NEAR(idle->stretches[1].held_per_s * idle->dwell_ns, 1e6, 1);
   EXPECT_DOUBLE_EQ(idle->stretches[2].held_per_s, idle->stretches[1].held_per_s);
+  // Visited for 100 ms a second: the bucket fills all the while.
+  const auto visited = holding(policy, 1000, {0.1, 1, 100e6});
+  EXPECT_NEAR(visited->stretches[1].held_per_s / idle->stretches[1].held_per_s, 10, 1e-6);
+  policy.burst_ns = 400'000;
+  const auto brim = holding(policy, 1000, {0.1, 1, 100e6});
+  EXPECT_NEAR(brim->stretches[1].held_per_s / idle->stretches[1].held_per_s, 5, 1e-6) << "up to its brim";
 
-  EXPECT_FALSE(holding(policy, 0));
+  EXPECT_FALSE(holding(policy, 0, {}));
   policy.flags = MW_POLICY_MARK_ONLY;
-  EXPECT_FALSE(holding(policy, 128'000));
+  EXPECT_FALSE(holding(policy, 128'000, {}));
 }
 
 TEST(Odds, DwellsAreWithinWhatTheUserAllows) {
   mw_policy policy = usual();
   policy.dwell_ns = policy.dwell_max_ns = 20'000;
   for (const double per_s : {1.0, 5'000.0, 1e6}) {
-    EXPECT_DOUBLE_EQ(holding(policy, per_s)->dwell_ns, 20'000) << per_s;
-    EXPECT_LE(holding(policy, per_s)->meet_ns, 20'000) << per_s;
-    EXPECT_GT(holding(policy, per_s)->meet_ns, 0) << per_s;
+    EXPECT_DOUBLE_EQ(holding(policy, per_s, {})->dwell_ns, 20'000) << per_s;
+    EXPECT_GT(holding(policy, per_s, {})->meet_ns, 0) << per_s;
   }
 }
 
-TEST(Odds, SeenInAStretchOrInTheNextOnes) {
+Holding three_stretches() {
   Holding holding;
   holding.stretches = {{{100, 1}, {50, 2}, {10, HUGE_VAL}}};
-  using Seen = std::optional<double>;
-  const auto alike = [](double) { return Seen(3e9); };
-  EXPECT_NEAR(*seen_in_ns(holding, 1, alike), 3e9, 1) << "nothing changes from one to the next";
-  const auto late = [](double held) { return held > 10 ? std::nullopt : Seen(7e9); };
-  EXPECT_NEAR(*seen_in_ns(holding, 1, late), 10e9, 1) << "never in the first 3 s";
-  EXPECT_NEAR(*seen_in_ns(holding, 0.5, late), 13e9, 1) << "which take 6 s where sites are armed half of the time";
-  const auto soon = [](double held) { return Seen(held > 50 ? 1e6 : 1e15); };
-  EXPECT_NEAR(*seen_in_ns(holding, 1, soon), 1e6, 10);
-  EXPECT_FALSE(seen_in_ns(holding, 1, [](double) { return Seen(); }));
+  return holding;
+}
+
+TEST(Odds, SeenInAStretchOrInTheNextOnes) {
+  const Holding holding = three_stretches();
+  EXPECT_NEAR(*seen_in_ns(holding, {}, {1.0 / 3, 1.0 / 3, 1.0 / 3}), 3e9, 1) << "nothing changes from one to the next";
+  EXPECT_NEAR(*seen_in_ns(holding, {}, {0, 0, 1.0 / 7}), 10e9, 1) << "never in the first 3 s";
+  EXPECT_NEAR(*seen_in_ns(holding, {0.5, 0, 0}, {0, 0, 1.0 / 7}), 20e9, 1) << "all takes twice as long";
+  EXPECT_NEAR(*seen_in_ns(holding, {}, {1000, 0, 1e-6}), 1e6, 10);
+  EXPECT_FALSE(seen_in_ns(holding, {}, {1, 1, 0}));
+  EXPECT_FALSE(seen_in_ns(holding, {0, 0, 0}, {1, 1, 1}));
+}
+
+// Visits of one length at random times, and a race of three stretches that begins at a random moment.
+double seen_by_trial(const Holding& holding, const Visits& visits, const std::array<double, 3>& meetings_per_s) {
+  Random random(7);
+  const double length = visits.window_ns / 1e9;
+  const double gap = 1 / visits.windows_per_s - length;
+  constexpr int kRaces = 20'000;
+  double waited = 0;
+  for (int race = 0; race < kRaces; ++race) {
+    double now = 0;
+    double visit_left = random.unit() < visits.armed_share ? random.unit() * length : 0;
+    std::size_t stretch = 0;
+    double stretch_left = holding.stretches[0].armed_s;
+    for (bool seen = false; !seen;) {
+      if (visit_left <= 0) {
+        now += random.gap_ns(1 / gap) / 1e9;
+        visit_left = length;
+      }
+      const double meets = meetings_per_s[stretch] > 0 ? random.gap_ns(meetings_per_s[stretch]) / 1e9 : HUGE_VAL;
+      const double step = std::min({meets, visit_left, stretch_left});
+      now += step;
+      visit_left -= step;
+      stretch_left -= step;
+      seen = step == meets;
+      if (stretch_left <= 0) {
+        stretch_left = holding.stretches[++stretch].armed_s;
+      }
+    }
+    waited += now;
+  }
+  return waited / kRaces;
+}
+
+TEST(Odds, VisitsAtRandomTimes) {
+  Holding holding = three_stretches();
+  struct Case {
+    Visits visits;
+    double first_s;
+    std::array<double, 3> meetings_per_s;
+  };
+  for (const Case& each : {Case{{0.15, 1.25, 120e6}, 0.03, {85, 1, 1}},    // seen in the first visit as a rule
+                           Case{{0.15, 1.25, 120e6}, 0.03, {20, 0, 0.5}},  // or in one of the next
+                           Case{{0.5, 0.7, 714e6}, 0.1, {3, 2, 1}}, Case{{0.02, 20, 1e6}, 0.1, {8, 4, 2}},
+                           Case{{0.001, 0.2, 5e6}, 0.001, {1000, 300, 300}}}) {
+    holding.stretches[0].armed_s = each.first_s;
+    holding.stretches[1].armed_s = 5 * each.first_s;
+    const double found = seen_by_trial(holding, each.visits, each.meetings_per_s);
+    const double told = *seen_in_ns(holding, each.visits, each.meetings_per_s) / 1e9;
+    EXPECT_NEAR(told / found, 1, 0.1) << each.visits.window_ns << " " << each.meetings_per_s[0];
+  }
 }
 
 TEST(Odds, SumUp) {
@@ -131,6 +193,16 @@ TEST(Odds, SumUp) {
   EXPECT_EQ(mixed.never, 1u);
   EXPECT_EQ(mixed.half_ns, 7u);
   EXPECT_FALSE(mixed.most_ns) << "never at more than one in twenty";
+}
+
+/// Of a race of which it is known how often it is seen while both sites are armed: of the two the one that is armed
+/// less.
+std::optional<double> told_ns(const Planner& planner, const Race& race) {
+  const Visits one = planner.visits(race.one, race.meetings_per_s);
+  const Visits other = planner.visits(race.other, race.meetings_per_s);
+  Holding holding;
+  holding.stretches[0] = {1, HUGE_VAL};
+  return seen_in_ns(holding, one.armed_share < other.armed_share ? one : other, {race.meetings_per_s, 0, 0});
 }
 
 class Predicted : public testing::TestWithParam<std::size_t> {};
@@ -163,9 +235,9 @@ TEST_P(Predicted, WithinTwiceTheMeasuredTime) {
   double samples = 0;
   while (simulation.now_ns() < kEnd) {
     for (std::size_t i = 0; i < seen_per_s.size(); ++i) {
-      const auto wait = simulation.planner().detection_ns(simulation.races()[i].race);
-      seen_per_s[i] += wait ? 1e9 / static_cast<double>(*wait) : 0;
-      longest_s[i] = std::max(longest_s[i], wait ? static_cast<double>(*wait) / 1e9 : HUGE_VAL);
+      const auto wait = told_ns(simulation.planner(), simulation.races()[i].race);
+      seen_per_s[i] += wait ? 1e9 / *wait : 0;
+      longest_s[i] = std::max(longest_s[i], wait ? *wait / 1e9 : HUGE_VAL);
     }
     samples += 1;
     simulation.run_until(simulation.now_ns() + 4 * kSecond);

@@ -192,7 +192,7 @@ TEST(Planner, WhatTheKernelRefusesIsGivenUpAfterSomeTries) {
   refusing.idle_until(kStart + 5 * kSecond);
   EXPECT_EQ(refused.site(3).place, SiteState::Place::kRefused);
   EXPECT_TRUE(refusing.tick(kStart + 6 * kSecond).actions.empty());
-  EXPECT_FALSE(refused.detection_ns({3, 3, 100}));
+  EXPECT_EQ(refused.site(3).armed_share, 0);
 }
 
 TEST(Planner, ALinkThatEndedByItselfComesBack) {
@@ -373,7 +373,7 @@ TEST(Planner, HostileFigures) {
   Planner none({}, {});
   EXPECT_TRUE(none.tick({}).actions.empty());
   EXPECT_EQ(none.status().armed_share, 0);
-  EXPECT_FALSE(none.detection_ns({0, 0, 1}));
+  EXPECT_EQ(none.site(0).armed_share, 0);
 }
 
 }  // namespace

@@ -59,6 +59,13 @@ struct Host {
   std::size_t detachers = 16;               ///< detaching calls at once
 };
 
+/// What a race needs to be seen: both sides armed, one of them held while the other comes by.
+struct Race {
+  SiteId one = 0;
+  SiteId other = 0;           ///< the same site, when the two goroutines race through one call
+  double meetings_per_s = 0;  ///< how often that happens while both are armed
+};
+
 /// A race that is seen `meetings_per_s` times a second while both sites are armed.
 struct Watched {
   Race race;

@@ -75,7 +75,7 @@ TEST(Windows, NothingToVisit) {
   EXPECT_EQ(windows.next_ns(), UINT64_MAX);
   EXPECT_FALSE(windows.take_due(UINT64_MAX - 1));
   EXPECT_EQ(windows.reach(0).share, 0);
-  EXPECT_EQ(windows.met_per_s(0, 100), 0);
+  EXPECT_EQ(windows.reach(0).per_s, 0);
 }
 
 }  // namespace
