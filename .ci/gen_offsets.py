@@ -26,14 +26,14 @@ def row(version, entry):
     if "internal/runtime/maps.Map" in structs:
         kind, mask = "kSwiss", 0xFF
         table, it = fields(structs, "internal/runtime/maps.Map"), fields(structs, "internal/runtime/maps.Iter")
-        mark, length, it_map, it_type = table["writing"], table["used"], it["m"], it["typ"]
+        mark, length, seed, it_map, it_type = table["writing"], table["used"], table["seed"], it["m"], it["typ"]
     else:
         kind, mask = "kBuckets", 0x04
         table, it = fields(structs, "runtime.hmap"), fields(structs, "runtime.hiter")
-        mark, length, it_map, it_type = table["flags"], table["count"], it["h"], it["t"]
+        mark, length, seed, it_map, it_type = table["flags"], table["count"], table["hash0"], it["h"], it["t"]
     stack = g["stack"]
     minor = int(version.split("+")[0].split(".")[1])
-    values = [g["goid"], g["gopc"], g["m"], stack, stack + 8, m["curg"], mark, mask, length, it_map, it_type]
+    values = [g["goid"], g["gopc"], g["m"], stack, stack + 8, m["curg"], mark, mask, length, seed, it_map, it_type]
     layout = [module["types"], module["etypes"], module.get("gofunc", 0)]
     return "{%d, MapKind::%s, {OffsetSource::kTable, %s}, {%s}},  // go%s" % (
         minor, kind, ", ".join(map(str, values)), ", ".join(map(str, layout)), entry["patch"])
@@ -122,7 +122,7 @@ def main():
         if minor >= FIRST_MINOR:
             rows[(minor, version)] = row(version, entry)
     print("// Written by .ci/gen_offsets.py; do not edit. By ascending minor version.")
-    print("// {minor, map kind, {source, g.goid, g.gopc, g.m, g.stack.lo, g.stack.hi, m.curg, mark, mark mask, len,")
+    print("// {minor, map kind, {source, g.goid, g.gopc, g.m, g.stack.lo, g.stack.hi, m.curg, mark, mark mask, len, seed,")
     print("//  iterator's map, iterator's type}, {moduledata.types, .etypes, .gofunc (0: none)}}")
     for key in sorted(rows):
         print(rows[key])

@@ -59,6 +59,7 @@ static __always_inline int mw_map_allows(struct mw_heat* heat, const struct mw_p
     heat->held = 0;
     heat->gap_ns = 0;
     heat->cycle_ns = 0;
+    heat->seed = 0;
     heat->level = 0;
     heat->calm = 0;
     heat->queued = 0;
@@ -84,14 +85,18 @@ static __always_inline int mw_due(struct mw_heat* heat, mw_u64 gap_ns, mw_u64 dw
 }
 
 /* The process's bucket, shared out among pairs: one that had less than its share may empty it, and one that had its
- * share (the only pair) where somebody is due; the others leave half. */
+ * share (the only pair) where somebody is due; the others leave half. A map that nobody is known to share leaves three
+ * quarters: it is held by what those that are shared do not use. */
 static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy, mw_u64 key,
-                                             int due) {
+                                             int due, int shared) {
   struct mw_bucket* bucket = grant->bucket;
   struct mw_pair* pair = grant->pair;
   mw_u64 spent = pair->key == key ? pair->spent_ns : 0;
   mw_u64 share = bucket->pairs ? bucket->spent_ns / bucket->pairs : 0;
   mw_u64 reserve = spent < share || (due && spent == share) ? 0 : policy->burst_ns / 2;
+  if (!shared) {
+    reserve = policy->burst_ns - policy->burst_ns / 4;
+  }
   if (bucket->tokens_ns < grant->dwell_ns + reserve) {
     return 0;
   }
@@ -114,6 +119,34 @@ static __always_inline mw_u64 mw_dwell_for(struct mw_heat* heat, const struct mw
     dwell = gap_ns;
   }
   return dwell > policy->dwell_max_ns ? policy->dwell_max_ns : dwell;
+}
+
+/* Remembers this access as the first one of a map. */
+static __always_inline void mw_first_seen(struct mw_slot* slot, const struct mw_hit* hit) {
+  MW_STORE(slot->lastw_g, mw_op_writes(hit->op) ? hit->g : 0);
+  MW_STORE(slot->prevw_g, 0ull);
+  MW_STORE(slot->last_g, MW_LAST(hit->g, 0, 0));
+}
+
+/* Is it the map that was at this address before? Each map has a hash seed of its own (runtime/map.go, hmap.hash0;
+ * internal/runtime/maps, Map.seed), drawn anew when it is cleared or becomes empty. Memory of maps that live for one
+ * request is used again by the next goroutine's: two goroutines, and no map that they share. Then what was remembered
+ * of the address is forgotten. */
+static __always_inline int mw_same_map(struct mw_heat* heat, const struct mw_hit* hit) {
+  mw_u32 seed = 0;
+  if (!hit->layout->seed || bpf_probe_read_user(&seed, sizeof(seed), (const void*)(hit->map + hit->layout->seed))) {
+    return 1; /* nobody knows */
+  }
+  mw_u16 half = (mw_u16)seed ? (mw_u16)seed : 1;
+  if (heat->seed == half) {
+    return 1;
+  }
+  heat->seed = half;
+  struct mw_slot* slot = mw_slot_at(hit->index);
+  if (slot) {
+    mw_first_seen(slot, hit);
+  }
+  return 0;
 }
 
 /* May this candidate be held? Fills `grant` when it may. */
@@ -145,7 +178,8 @@ static __always_inline int mw_allow(struct mw_grant* grant, const struct mw_poli
     return 0;
   }
   mw_bucket_refill(grant->bucket, policy, now);
-  if (!mw_process_allows(grant, policy, pair_key, due)) {
+  int shared = mw_same_map(heat, hit);
+  if (!mw_process_allows(grant, policy, pair_key, due, shared)) {
     counters->refused_budget += 1;
     return 0;
   }

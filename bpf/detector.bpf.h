@@ -16,9 +16,7 @@ static __always_inline mw_u64 mw_remember(struct mw_slot* slot, const struct mw_
   int writes = mw_op_writes(hit->op);
   mw_u64 last = MW_LOAD(slot->last_g);
   if (MW_LOAD(slot->last_map) != hit->map || MW_LOAD(slot->last_tgid) != hit->tgid) {
-    MW_STORE(slot->lastw_g, writes ? hit->g : 0);
-    MW_STORE(slot->prevw_g, 0ull);
-    MW_STORE(slot->last_g, MW_LAST(hit->g, 0, 0));
+    mw_first_seen(slot, hit);
     MW_STORE(slot->last_tgid, hit->tgid);
     MW_STORE(slot->last_map, hit->map);
     return 0;

@@ -41,8 +41,9 @@ struct mw_heat {
   mw_u32 cycle_ns; /* from the last but two to the last: of two goroutines in turn, how often each comes */
   mw_u64 seen_ns;  /* its last candidate hit */
   mw_u32 calm;     /* dwells in a row that nobody queued behind */
-  mw_u16 level;    /* dwell = base << level, at least */
-  mw_u16 queued;   /* somebody queued behind a dwell, not long ago */
+  mw_u16 seed;     /* low half of its hash seed; 0: not read yet */
+  mw_u8 level;     /* dwell = base << level, at least */
+  mw_u8 queued;    /* somebody queued behind a dwell, not long ago */
 };
 MW_ASSERT_SIZE(struct mw_heat, 64);
 

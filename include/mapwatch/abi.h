@@ -97,8 +97,10 @@ struct mw_layout {
   mw_u32 iter_type; /* iterator -> map type pointer */
   mw_u32 map_len;   /* map header -> count/used, 8 bytes */
   mw_u32 flags;     /* mw_layout_flags; 0: index not in use, hits are ignored */
+  mw_u32 seed;      /* map header -> hash seed, its first 4 bytes; 0: not known */
+  mw_u32 pad0;
 };
-MW_ASSERT_SIZE(struct mw_layout, 32);
+MW_ASSERT_SIZE(struct mw_layout, 40);
 
 enum mw_policy_flags {
   MW_POLICY_MARK_ONLY = 1,  /* no dwell: one CPU, or asked for */

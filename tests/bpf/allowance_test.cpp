@@ -125,6 +125,42 @@ TEST_F(AllowanceTest, BucketIsFullAtFirst) {
   EXPECT_LT(machine_.counters.dwell_ns, 1'300'000u);
 }
 
+// Memory of maps that live for one request is used again by the next goroutine's: no map that two goroutines share.
+// They are held by what the shared ones leave.
+TEST_F(AllowanceTest, MapsThatLiveForOneGoroutineDoNotTakeTheBucketFromSharedOnes) {
+  const auto held_on_shared = [](bool seed_known) {
+    Machine machine;
+    machine.hold_all();
+    machine.policies[100].flags = 0;
+    machine.policies[100].share_ppm = 1'000;
+    machine.policies[100].burst_ns = 2'000'000;
+    machine.layout.seed = seed_known ? 8 : 0;
+    GoMap& requests = machine.new_map();
+    const GoMap& shared = machine.new_map();
+    mw_u64 on_requests = 0;
+    mw_u64 on_shared = 0;
+    for (int i = 0; i < 60'000; ++i) {
+      requests.header[8] = static_cast<unsigned char>(i);
+      requests.header[9] = static_cast<unsigned char>(i >> 8);
+      const Goroutine& who = i % 2 == 0 ? kA : kB;
+      const mw_u64 before = machine.counters.dwells;
+      for (int op = 0; op < 4; ++op) {
+        machine.hit(who, MW_OP_WRITE, requests);
+      }
+      on_requests += machine.counters.dwells - before;
+      if (i % 10 == 0) {
+        const mw_u64 between = machine.counters.dwells;
+        machine.hit(i % 20 == 0 ? kA : kB, MW_OP_WRITE, shared);
+        on_shared += machine.counters.dwells - between;
+      }
+      machine.now += 1'000'000;
+    }
+    EXPECT_GT(on_requests, 0u) << "a map that is shared for some operations only is one of these at first";
+    return on_shared;
+  };
+  EXPECT_GT(held_on_shared(true), 2 * held_on_shared(false));
+}
+
 // A dwell that others queue behind (they come to the map just after it) is not made longer; one that holds nobody up
 // is.
 TEST_F(AllowanceTest, DwellGrowsOnlyWhereNobodyQueues) {

@@ -27,6 +27,7 @@ Machine::Machine()
   layout.mark = 34;
   layout.mark_mask = 0xff;
   layout.map_len = 0;
+  layout.seed = 8;
   layout.iter_map = 24;
   layout.iter_type = 16;
   layout.flags = MW_LAYOUT_VALID;

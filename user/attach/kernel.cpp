@@ -239,6 +239,7 @@ mw_layout layout_of(const elf::GoBinary& binary) {
   layout.iter_map = offsets.iter_map;
   layout.iter_type = offsets.iter_type;
   layout.map_len = offsets.map_len;
+  layout.seed = offsets.map_seed;
   layout.flags = MW_LAYOUT_VALID;
   return layout;
 }

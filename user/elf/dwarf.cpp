@@ -33,10 +33,12 @@ std::vector<DwarfStruct> wanted_structs(MapKind kind, Offsets& offsets) {
       {"runtime.m", {{"curg", &offsets.m_curg}}},
   };
   if (kind == MapKind::kSwiss) {
-    wanted.push_back({"internal/runtime/maps.Map", {{"writing", &offsets.map_mark}, {"used", &offsets.map_len}}});
+    wanted.push_back({"internal/runtime/maps.Map",
+                      {{"writing", &offsets.map_mark}, {"used", &offsets.map_len}, {"seed", &offsets.map_seed}}});
     wanted.push_back({"internal/runtime/maps.Iter", {{"m", &offsets.iter_map}, {"typ", &offsets.iter_type}}, true});
   } else {
-    wanted.push_back({"runtime.hmap", {{"flags", &offsets.map_mark}, {"count", &offsets.map_len}}});
+    wanted.push_back(
+        {"runtime.hmap", {{"flags", &offsets.map_mark}, {"count", &offsets.map_len}, {"hash0", &offsets.map_seed}}});
     wanted.push_back({"runtime.hiter", {{"h", &offsets.iter_map}, {"t", &offsets.iter_type}}, true});
   }
   return wanted;

@@ -47,6 +47,7 @@ struct Offsets {
   std::uint32_t map_mark = 0;       ///< hmap.flags or Map.writing
   std::uint32_t map_mark_mask = 0;  ///< 0x04 or 0xff
   std::uint32_t map_len = 0;        ///< hmap.count or Map.used, 8 bytes
+  std::uint32_t map_seed = 0;       ///< hmap.hash0, 4 bytes, or Map.seed, 8
   std::uint32_t iter_map = 0;       ///< hiter.h or Iter.m
   std::uint32_t iter_type = 0;      ///< hiter.t or Iter.typ
 };

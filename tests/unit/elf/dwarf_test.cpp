@@ -50,6 +50,7 @@ TEST_F(DwarfTest, NeedsNothingOfTheTable) {
   EXPECT_EQ(offsets->g_goid, expected_.g_goid);
   EXPECT_EQ(offsets->m_curg, expected_.m_curg);
   EXPECT_EQ(offsets->map_mark, expected_.map_mark);
+  EXPECT_EQ(offsets->map_seed, expected_.map_seed);
   EXPECT_EQ(offsets->iter_map, expected_.iter_map);
   EXPECT_NE(offsets->iter_map, 0U);
 }

@@ -235,6 +235,7 @@ TEST_P(RealBinary, OffsetsFromDwarfAreThoseOfTheTable) {
   EXPECT_EQ(read.map_mark, table.map_mark);
   EXPECT_EQ(read.map_mark_mask, table.map_mark_mask);
   EXPECT_EQ(read.map_len, table.map_len);
+  EXPECT_EQ(read.map_seed, table.map_seed);
   EXPECT_EQ(read.iter_map, table.iter_map);
   EXPECT_EQ(read.iter_type, table.iter_type);
 }
