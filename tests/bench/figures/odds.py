@@ -18,6 +18,8 @@ MODES = ["auto-1", "full"]
 WITHIN = 2
 # By then call sites have taken the place of functions, rates are of some seconds, and what the start cost is paid.
 SETTLED_S = 6.0
+# What is said is of a moment's plan, which changes within a second: it is taken as that of the last so many looks.
+LOOKS = 15
 
 
 def told(scenario, target):
@@ -32,9 +34,15 @@ def told(scenario, target):
     return max(times) if len(times) == len(of) and None not in times else None
 
 
+def of_all(times):
+    """Of times to an event, each told of another moment: how often it happens is what adds up. None: nothing was told."""
+    rates = [1 / time if time > 0 else float("inf") for time in times]
+    return (len(rates) / sum(rates) if sum(rates) else float("inf")) if rates else None
+
+
 def run_once(bench, name, pace, flags):
     """{"seconds" from the race's begin to the first warning or until it was over without one, "warned", "crashed", "predicted":
-    what was said last before it began}."""
+    what was said in the last looks before it began}."""
     context = Context(bench.mapwatch, False)
     try:
         target = context.own(Target(bench.binary, name, pace=pace, extra=("-apart",)))
@@ -45,8 +53,8 @@ def run_once(bench, name, pace, flags):
             raise Failed(f"{name}: a finding before the race began: {top.objects()[0]}")
         with top.out.changed:
             lines = list(top.out.lines)
-        of = [line for line in map(json.loads, lines) if line["kind"] == "target"]
-        said = told(bench.scenarios[name], of[-1]) if of else None
+        of = [told(bench.scenarios[name], line) for line in map(json.loads, lines) if line["kind"] == "target"]
+        said = of_all([time for time in of[-LOOKS:] if time is not None])
         start = time.monotonic()
         target.race()
         while target.running() and top.running() and not top.objects() and time.monotonic() - start < bench.limit:
