@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace mapwatch::govern {
 namespace {
 
@@ -66,6 +68,26 @@ TEST(Windows, OfTooManySitesAPartIsVisited) {
   const Windows::Depth& depth = windows.depth(3);
   EXPECT_EQ(depth.sites, Windows::kMostSites);
   EXPECT_NEAR(windows.reach(3).per_s, depth.per_s / 4, depth.per_s / 100);
+}
+
+// Long visits and short ones: what is seen seldom is seen as often as by as many of their average, what is seen often
+// once in each.
+TEST(Windows, VisitsOfSeveralLengthsAsOfOne) {
+  Random random(6);
+  Windows windows(CostModel{}, random);
+  windows.plan(tiers({{2, {30, 0.002}}, {8, {5, 0.8}}}), {2.5e6, 1, 1}, 0);
+  const Windows::Reach reach = windows.reach(2);
+  EXPECT_NEAR(windows.alike_ns(2, 1e-3) / reach.length_ns, 1, 0.01);
+  for (const double per_s : {0.1, 10.0, 1000.0, 1e5}) {
+    double seen = 0;
+    for (const std::size_t i : {2, 8}) {
+      seen += windows.depth(i).per_s * -std::expm1(-per_s * windows.depth(i).length_ns / 1e9);
+    }
+    const double alike_ns = windows.alike_ns(2, per_s);
+    EXPECT_NEAR(reach.per_s * -std::expm1(-per_s * alike_ns / 1e9) / seen, 1, 0.01) << per_s;
+    EXPECT_LE(alike_ns, reach.length_ns * 1.001) << per_s;
+  }
+  EXPECT_GT(windows.alike_ns(2, 1e9), 0) << "seen in each visit, as sure as can be told";
 }
 
 TEST(Windows, NothingToVisit) {
