@@ -4,6 +4,7 @@
 #define MAPWATCH_ALLOWANCE_BPF_H
 
 #include <go_abi.bpf.h>
+#include <mapwatch/allowance.h>
 
 #define MW_SECOND_NS 1000000000ull
 /* Beyond it a multiplication could overflow, and any bucket is full. */
@@ -14,12 +15,6 @@
 #define MW_CALM_DWELLS 16u
 /* A pair of sites that was held less than this in all is new: it need not wait for its map's turn. */
 #define MW_EAGER_DWELLS 64u
-/* And until it was held for this long its map has its turn so many times as often: two goroutines that come by every
- * 10 ms meet in one of 50 to 200 dwells. A one-time cost of each pair, within the process's bucket. */
-#define MW_YOUNG_NS 40000000ull
-#define MW_YOUNG_TURNS 4u
-/* Of the candidates that nobody is due to meet so many are held as well. */
-#define MW_UNDUE_ONE_IN 4u
 /* The longest gap that is told from longer ones. */
 #define MW_MOST_GAP_NS 2000000000ull
 
@@ -84,43 +79,6 @@ static __always_inline int mw_due(struct mw_heat* heat, mw_u64 gap_ns, mw_u64 dw
   return gap + dwell_ns >= cycle;
 }
 
-/* The process's bucket, shared out among pairs: one that had less than its share may empty it, and one that had its
- * share (the only pair) where somebody is due; the others leave half. A map that nobody is known to share leaves three
- * quarters: it is held by what those that are shared do not use. */
-static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy, mw_u64 key,
-                                             int due, int shared) {
-  struct mw_bucket* bucket = grant->bucket;
-  struct mw_pair* pair = grant->pair;
-  mw_u64 spent = pair->key == key ? pair->spent_ns : 0;
-  mw_u64 share = bucket->pairs ? bucket->spent_ns / bucket->pairs : 0;
-  mw_u64 reserve = spent < share || (due && spent == share) ? 0 : policy->burst_ns / 2;
-  if (!shared) {
-    reserve = policy->burst_ns - policy->burst_ns / 4;
-  }
-  if (bucket->tokens_ns < grant->dwell_ns + reserve) {
-    return 0;
-  }
-  if (pair->key != key) {
-    pair->key = key;
-    pair->spent_ns = 0;
-    __sync_fetch_and_add(&bucket->pairs, 1);
-  }
-  return 1;
-}
-
-/* For how long: about until the map's next operation is due. A goroutine that slept in between wakes late, and its CPU
- * too (timer slack is 50 us, an idle CPU takes tens of us more), so of two that come by every millisecond, one that
- * stands for 50 us meets the other in 0.2 % of its dwells, one that stands for 200 us in 9 %. Where somebody queued
- * behind a dwell (the map has a lock), it is the shortest one until nobody did for a while. */
-static __always_inline mw_u64 mw_dwell_for(struct mw_heat* heat, const struct mw_policy* policy, mw_u64 gap_ns) {
-  mw_u32 level = heat->level;
-  mw_u64 dwell = (mw_u64)policy->dwell_ns << (level > MW_MAX_LEVEL ? MW_MAX_LEVEL : level);
-  if (gap_ns > dwell && !heat->queued) {
-    dwell = gap_ns;
-  }
-  return dwell > policy->dwell_max_ns ? policy->dwell_max_ns : dwell;
-}
-
 /* Remembers this access as the first one of a map. */
 static __always_inline void mw_first_seen(struct mw_slot* slot, const struct mw_hit* hit) {
   MW_STORE(slot->lastw_g, mw_op_writes(hit->op) ? hit->g : 0);
@@ -147,6 +105,44 @@ static __always_inline int mw_same_map(struct mw_heat* heat, const struct mw_hit
     mw_first_seen(slot, hit);
   }
   return 0;
+}
+
+/* The process's bucket, shared out among pairs: one that had less than its share may empty it, and one that had its
+ * share (the only pair) where somebody is due; the others leave half. A map that nobody is known to share leaves three
+ * quarters: it is held by what those that are shared do not use. */
+static __always_inline int mw_process_allows(struct mw_grant* grant, const struct mw_policy* policy,
+                                             const struct mw_hit* hit, mw_u64 key, int due) {
+  struct mw_bucket* bucket = grant->bucket;
+  struct mw_pair* pair = grant->pair;
+  mw_u64 spent = pair->key == key ? pair->spent_ns : 0;
+  mw_u64 share = bucket->pairs ? bucket->spent_ns / bucket->pairs : 0;
+  mw_u64 reserve = spent < share || (due && spent == share) ? 0 : policy->burst_ns / 2;
+  if (bucket->tokens_ns < grant->dwell_ns + reserve) {
+    return 0;
+  }
+  /* Only now, for it reads the target's memory. */
+  if (!mw_same_map(grant->heat, hit) && bucket->tokens_ns < grant->dwell_ns + policy->burst_ns - policy->burst_ns / 4) {
+    return 0;
+  }
+  if (pair->key != key) {
+    pair->key = key;
+    pair->spent_ns = 0;
+    __sync_fetch_and_add(&bucket->pairs, 1);
+  }
+  return 1;
+}
+
+/* For how long: about until the map's next operation is due. A goroutine that slept in between wakes late, and its CPU
+ * too (timer slack is 50 us, an idle CPU takes tens of us more), so of two that come by every millisecond, one that
+ * stands for 50 us meets the other in 0.2 % of its dwells, one that stands for 200 us in 9 %. Where somebody queued
+ * behind a dwell (the map has a lock), it is the shortest one until nobody did for a while. */
+static __always_inline mw_u64 mw_dwell_for(struct mw_heat* heat, const struct mw_policy* policy, mw_u64 gap_ns) {
+  mw_u32 level = heat->level;
+  mw_u64 dwell = (mw_u64)policy->dwell_ns << (level > MW_MAX_LEVEL ? MW_MAX_LEVEL : level);
+  if (gap_ns > dwell && !heat->queued) {
+    dwell = gap_ns;
+  }
+  return dwell > policy->dwell_max_ns ? policy->dwell_max_ns : dwell;
 }
 
 /* May this candidate be held? Fills `grant` when it may. */
@@ -178,8 +174,7 @@ static __always_inline int mw_allow(struct mw_grant* grant, const struct mw_poli
     return 0;
   }
   mw_bucket_refill(grant->bucket, policy, now);
-  int shared = mw_same_map(heat, hit);
-  if (!mw_process_allows(grant, policy, pair_key, due, shared)) {
+  if (!mw_process_allows(grant, policy, hit, pair_key, due)) {
     counters->refused_budget += 1;
     return 0;
   }

@@ -1,11 +1,11 @@
 // What user space tells of the allowance (user/govern/odds.h) is what the allowance does.
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <random>
 
 #include "govern/odds.h"
 #include "machine.h"
+#include "mapwatch/allowance.h"
 
 namespace mapwatch::bpf_test {
 namespace {
@@ -75,7 +75,8 @@ TEST_P(AllowanceOdds, HeldAsOftenAsTold) {
   const double first = comers.dwells_in(first_s) / first_s;
   EXPECT_LT(free.stretches[0].held_per_s / first, 2) << "a new pair";
   EXPECT_GT(free.stretches[0].held_per_s / first, 0.5) << "a new pair";
-  comers.dwells_in(3 * 4 * 40e6 / 1e9 / (free.stretches[2].held_per_s * free.dwell_ns / 1e9));
+  comers.dwells_in(3 * 4 * static_cast<double>(MW_YOUNG_NS) / 1e9 /
+                   (free.stretches[2].held_per_s * free.dwell_ns / 1e9));
   const double later = comers.dwells_in(60) / 60;
   EXPECT_LT(free.stretches[2].held_per_s / later, 2) << "one that was held for long";
   EXPECT_GT(free.stretches[2].held_per_s / later, 0.5) << "one that was held for long";

@@ -1,5 +1,7 @@
 #include "govern/odds.h"
 
+#include "mapwatch/allowance.h"
+
 namespace mapwatch::govern {
 
 namespace {
@@ -83,9 +85,7 @@ double due_part(double dwell_ns, double pause_ns) {
 }
 
 std::optional<Holding> holding(const mw_policy& policy, double ops_per_s, const Visits& visits) {
-  constexpr double kYoungNs = 4 * 40e6;
-  constexpr double kYoungTurns = 4;
-  constexpr double kUndueOneIn = 4;
+  constexpr double kYoungNs = 4.0 * MW_YOUNG_NS;  // of four pairs
   if ((policy.flags & MW_POLICY_MARK_ONLY) != 0 || policy.dwell_ns == 0 || ops_per_s <= 0) {
     return std::nullopt;
   }
@@ -99,7 +99,7 @@ std::optional<Holding> holding(const mw_policy& policy, double ops_per_s, const 
   out.meet_ns = out.dwell_ns * std::lerp(1.0, met_part(pause_ns), asleep);
 
   const double due = due_part(out.dwell_ns, pause_ns) * ops_per_s;
-  const double others = (ops_per_s - due) / kUndueOneIn;
+  const double others = (ops_per_s - due) / MW_UNDUE_ONE_IN;
   const double burst_ns = std::min<double>(static_cast<double>(policy.burst_ns), kYoungNs);
   // The bucket fills between visits, too, up to its brim.
   double share = policy.share_ppm / 1e6 / std::max(visits.armed_share, 1e-9);
@@ -109,7 +109,8 @@ std::optional<Holding> holding(const mw_policy& policy, double ops_per_s, const 
   const double bucket = share * kSecondNs / out.dwell_ns;
   const double counted = (due + others) / std::max<double>(policy.one_in, 1);
   const double turns = std::max(in_turn(policy.per_second, due + others), counted);
-  const double young = std::min(bucket, std::max(turns, due + in_turn(kYoungTurns * policy.per_second, others)));
+  const double young =
+      std::min(bucket, std::max(turns, due + in_turn(static_cast<double>(MW_YOUNG_TURNS) * policy.per_second, others)));
   // Who is held so often comes by the less often for it.
   const double at_first = (due + others) / (1 + (due + others) / ops_per_s * out.dwell_ns / (2 * pause_ns));
   out.stretches = {{{at_first, burst_ns / out.dwell_ns / at_first},

@@ -43,9 +43,9 @@ struct Holding {
 double due_part(double dwell_ns, double pause_ns);
 
 /// Of a map with `ops_per_s` operations whose sites are armed as `visits` says, by what the policy allows
-/// (bpf/allowance.bpf.h, which has the constants and says why): a pair of sites that is new may empty the bucket, then
-/// it is held wherever somebody is due until it was held for 40 ms; two goroutines by two sites make four pairs, of
-/// which each has that. Nothing where it is never held.
+/// (bpf/allowance.bpf.h, which says why): a pair of sites that is new may empty the bucket, then
+/// it is held wherever somebody is due until it was held for MW_YOUNG_NS; two goroutines by two sites make four pairs,
+/// of which each has that. Nothing where it is never held.
 std::optional<Holding> holding(const mw_policy& policy, double ops_per_s, const Visits& visits);
 
 /// How long it takes on average until a race that begins at a random moment is seen. `meetings_per_s`: of each stretch,

@@ -49,7 +49,10 @@ SiteState Planner::Impl::site(SiteId id) const {
   out.place = site.place;
   const double cpus = members_.allowance().cpus;
   out.hits_per_cpu_s = static_cast<double>(site.hits_per_cpu_s);
-  out.armed_share = armed_share(site);
+  const Visits visits = this->visits(id, 0);
+  out.armed_share = visits.armed_share;
+  out.windows_per_s = visits.windows_per_s;
+  out.window_ns = whole_ns(visits.window_ns);
   std::uint64_t armed = site.armed_ns;
   std::uint64_t stands = 0;
   const LinkRecord* link = links_.find(site.link);
@@ -68,9 +71,6 @@ SiteState Planner::Impl::site(SiteId id) const {
   if (now_ns_ > started_ns_) {
     out.measured_share = static_cast<double>(armed) / static_cast<double>(now_ns_ - started_ns_);
   }
-  const Visits visits = this->visits(id, 0);
-  out.windows_per_s = visits.windows_per_s;
-  out.window_ns = whole_ns(visits.window_ns);
   out.cost_ppm = sites_.share(site) * out.armed_share * 1e6;
   return out;
 }
